@@ -1,0 +1,131 @@
+"""The driver contract: make a host, and start, stop, find and remove it.
+
+A driver is a subclass of `Driver` with a ``name`` and an ``Options`` dataclass, named in the entry point
+group ``pymachine.drivers``. It knows nothing of provisioning, certificates, the engine or the command line.
+
+Rules, checked for every driver by `pymachine.drivers.testing`:
+
+* ``create`` records each outside resource in the journal before or as it comes to exist, so that ``remove``
+  works from any crash point; removing twice is fine.
+* A second ``create`` with the same record goes on where the first stopped.
+* No call hangs: every wait has a deadline, and on expiry raises `DeadlineExceeded` with the stage, the last
+  error, and the end of the console log where there is one.
+"""
+
+from __future__ import annotations
+
+import enum
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from pymachine.machine.ssh.base import SSHEndpoint
+from pymachine.store.base import Journal
+
+
+class State(enum.StrEnum):
+    """A machine's state; docker-machine's names."""
+
+    NONE = ""
+    RUNNING = "Running"
+    PAUSED = "Paused"
+    SAVED = "Saved"
+    STOPPED = "Stopped"
+    STOPPING = "Stopping"
+    STARTING = "Starting"
+    ERROR = "Error"
+    TIMEOUT = "Timeout"
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """What a driver can do; callers read this instead of comparing names."""
+
+    provisions: bool = True
+    """Hosts are provisioned over SSH after create (``none`` has no host to provision)."""
+    lifecycle: bool = True
+    """start, stop and kill do something."""
+
+
+@dataclass(slots=True)
+class Context:
+    """What a driver is given of the machine it serves."""
+
+    machine_id: str
+    name: str
+    store_id: str
+    directory: Path
+    """The machine's private directory in the store (0700): SSH keys live here."""
+    resources: dict[str, Any]
+    """The record's ``resources``: the driver reads and changes it, then calls `save`."""
+    save: Callable[[], None]
+    """Write ``resources`` to the store now, durably."""
+    journal: Journal
+    report: Callable[[str], None]
+    """Tell the user of progress: one short line."""
+    timeout: float = 300.0
+    """Seconds that one call may wait in all."""
+
+
+class Driver(ABC):
+    """A host of one kind. Built anew for each operation; all calls block."""
+
+    name: ClassVar[str]
+    description: ClassVar[str]
+    """One line for help and docs."""
+    Options: ClassVar[type]
+    """A frozen dataclass whose fields are made by `pymachine.drivers.options.option`."""
+    features: ClassVar[Features] = Features()
+
+    def __init__(self, options: Any, context: Context) -> None:
+        self.options = options
+        self.context = context
+
+    @abstractmethod
+    def pre_create_check(self) -> None:
+        """Find out, without making anything, whether create can work. Raises `MissingRequirement`,
+        `InvalidOption` or `PreCreateCheckFailed`."""
+
+    @abstractmethod
+    def create(self) -> None:
+        """Make and start the host, or go on with an interrupted create."""
+
+    @abstractmethod
+    def start(self) -> None:
+        """Start a stopped host; fine when running."""
+
+    @abstractmethod
+    def stop(self) -> None:
+        """Stop gracefully; fine when stopped."""
+
+    @abstractmethod
+    def kill(self) -> None:
+        """Stop at once; fine when stopped."""
+
+    def restart(self) -> None:
+        """Stop and start; drivers that can do better override it."""
+        self.stop()
+        self.start()
+
+    @abstractmethod
+    def remove(self) -> None:
+        """Remove the host and all that create made, from whatever state; fine when there is nothing."""
+
+    @abstractmethod
+    def state(self) -> State:
+        """The state now, asked of the outside; quick."""
+
+    @abstractmethod
+    def address(self) -> str:
+        """The host's address for SSH and engine; raises `DriverError` when it has none yet."""
+
+    @abstractmethod
+    def ssh_endpoint(self) -> SSHEndpoint: ...
+
+    def engine_url(self) -> str:
+        """``tcp://ADDRESS:2376``; IPv6 in brackets. Empty when there is no address."""
+        address = self.address()
+        host = f"[{address}]" if ":" in address else address
+        return f"tcp://{host}:2376"

@@ -1,0 +1,1 @@
+"""pyengine, the container engine: Docker Engine API on top, Linux kernel below."""

@@ -1,0 +1,1 @@
+"""Containers: documents, state machine, lifecycle, logs, exec."""

@@ -1,0 +1,1 @@
+"""Networks: addresses, bridge, host and none, published ports."""

@@ -1,0 +1,1 @@
+"""The container runtime: spawner, shims, namespaces, cgroups, rootfs, capabilities, seccomp."""

@@ -1,0 +1,1 @@
+"""Graph drivers: where layers and containers' writable layers live."""

@@ -1,0 +1,1 @@
+"""The client: command line, machine operations, SSH, certificates, output."""

@@ -1,0 +1,1 @@
+"""Provisioners: detect a host's operating system and converge it over SSH."""

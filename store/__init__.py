@@ -1,0 +1,1 @@
+"""Stores: machine records, certificates, leases and journals. ``base`` is the contract."""

@@ -1,0 +1,1 @@
+"""pyswarm: discovery, cluster and scheduler over many engines (its first part is not in this version)."""
