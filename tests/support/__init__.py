@@ -1,0 +1,1 @@
+"""What several test suites share: busybox images, free ports, waiting."""
