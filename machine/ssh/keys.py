@@ -1,0 +1,110 @@
+"""A machine's SSH key: made once, ed25519, never readable by anybody else.
+
+Formats: the private half is OpenSSH's own (openssh-portable, PROTOCOL.key), the public half one
+``authorized_keys`` line (sshd(8)). `cryptography` is imported only when a key is made or read.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+import tempfile
+from pathlib import Path
+
+from pymachine.machine.errors import MachineError, SSHError
+
+KEY_COMMENT = "pymachine"
+
+
+def ensure_key(path: Path) -> str:
+    """The public line of the private key at *path*, which is made when it is missing.
+
+    An existing key is used as it is, whatever its type. The public line stands beside it in ``PATH.pub``.
+    However many processes ask at once, all get the same key. Raises `SSHError` when the file is open to
+    others, is no private key, or needs a passphrase and has no ``.pub`` beside it.
+    """
+    try:
+        if not path.exists():
+            _make(path)
+        check_permissions(path)
+        return _public_line(path)
+    except MachineError:  # SSHError is an OSError too
+        raise
+    except OSError as error:
+        raise MachineError(f"cannot use the SSH key {path}: {error.strerror or error}") from error
+
+
+def check_permissions(path: Path) -> None:
+    """Refuse a private key that others may read, as ssh(1) does; raises `SSHError` with the remedy."""
+    mode = stat.S_IMODE(path.stat().st_mode)
+    if mode & 0o077:
+        raise SSHError(f"permissions {mode:04o} for '{path}' are too open", hint=f"chmod 600 '{path}'")
+
+
+def _make(path: Path) -> None:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+    key = Ed25519PrivateKey.generate()
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption())
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    temporary = _write_private(path, private)
+    try:
+        with contextlib.suppress(FileExistsError):
+            # A hard link never replaces a file: when another process was quicker, its key stands.
+            os.link(temporary, path)
+    finally:
+        os.unlink(temporary)
+
+
+def _write_private(path: Path, content: bytes) -> str:
+    """A synced temporary file beside *path*; mkstemp makes it 0600."""
+    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    with open(handle, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(handle)
+    return temporary
+
+
+def _public_line(path: Path) -> str:
+    """The line in ``PATH.pub``; written from the private key when missing or of another key."""
+    beside = path.with_name(path.name + ".pub")
+    known = beside.read_text(encoding="utf-8", errors="replace").strip() if beside.exists() else ""
+    derived = _derive(path)
+    if not derived:
+        if known:
+            return known
+        raise SSHError(
+            f"the SSH key {path} has a passphrase and no .pub file beside it",
+            hint=f"ssh-keygen -y -f '{path}' > '{beside}'",
+        )
+    if known.split()[:2] == derived.split()[:2]:
+        return known
+    line = f"{derived} {KEY_COMMENT}"
+    temporary = _write_private(beside, f"{line}\n".encode())
+    os.chmod(temporary, 0o644)
+    os.replace(temporary, beside)
+    return line
+
+
+def _derive(path: Path) -> str:
+    """The public half without a comment; empty when the key has a passphrase."""
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.serialization import (
+        Encoding,
+        PublicFormat,
+        load_pem_private_key,
+        load_ssh_private_key,
+    )
+
+    content = path.read_bytes()
+    load = load_ssh_private_key if b"BEGIN OPENSSH PRIVATE KEY" in content else load_pem_private_key
+    try:
+        key = load(content, password=None)
+        return key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()
+    except TypeError:  # this is how cryptography says that a passphrase is needed
+        return ""
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise SSHError(f"{path} is not a usable SSH private key: {error}") from error
