@@ -80,8 +80,10 @@ class Journal(Protocol):
 class Store(ABC):
     """Where machines are recorded. Readers never wait for writers."""
 
-    id: str
-    """A UUID made with the store."""
+    @property
+    @abstractmethod
+    def id(self) -> str:
+        """A UUID made with the store; asking for it makes the store."""
 
     @abstractmethod
     def names(self) -> list[str]:

@@ -1,0 +1,88 @@
+"""Files that are there whole or not at all, also after a power cut.
+
+A temporary file in the same folder is written and synced, then takes its name by one rename (or link, when the
+name must be new), then the folder is synced (rename(2), fsync(2)). Temporary names begin with a dot.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from pymachine.machine.errors import MachineError
+
+_HINTS = {
+    errno.ENOSPC: "free some space; nothing that was stored before is harmed",
+    errno.EDQUOT: "free some space; nothing that was stored before is harmed",
+    errno.EROFS: "choose another directory with --storage-path or MACHINE_STORAGE_PATH",
+    errno.EACCES: "choose another directory with --storage-path or MACHINE_STORAGE_PATH, or change its owner",
+}
+
+
+@contextlib.contextmanager
+def storage_errors(action: str, path: Path) -> Iterator[None]:
+    """Turn what the file system refuses into one line: *action* is like ``cannot write``."""
+    try:
+        yield
+    except MachineError:  # some of them are OSErrors too
+        raise
+    except OSError as error:
+        hint = _HINTS.get(error.errno or 0, "")
+        raise MachineError(f"{action} {path}: {error.strerror or error}", hint=hint) from error
+
+
+def make_directory(path: Path) -> None:
+    """A private directory (0700), with the parents it needs; fine when it exists."""
+    try:
+        path.mkdir(mode=0o700)
+    except FileExistsError:
+        if not path.is_dir():
+            raise
+    except FileNotFoundError:
+        make_directory(path.parent)
+        path.mkdir(mode=0o700, exist_ok=True)
+        sync_directory(path.parent)
+
+
+def replace_file(path: Path, content: bytes, *, mode: int = 0o600) -> None:
+    """Write *path*, replacing what is there; raises `OSError` and leaves the old file when it cannot."""
+    with _temporary(path, content, mode) as temporary:
+        os.replace(temporary, path)
+    sync_directory(path.parent)
+
+
+def create_file(path: Path, content: bytes, *, mode: int = 0o600) -> None:
+    """Write *path*, which must be new; raises `FileExistsError` for all but one of many that try."""
+    with _temporary(path, content, mode) as temporary:
+        os.link(temporary, path, follow_symlinks=False)
+    sync_directory(path.parent)
+
+
+def sync_directory(path: Path) -> None:
+    """Make the names in a directory durable."""
+    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextlib.contextmanager
+def _temporary(path: Path, content: bytes, mode: int) -> Iterator[str]:
+    """A synced file beside *path*, gone afterwards unless it was renamed. mkstemp makes it 0600."""
+    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with open(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            if mode != 0o600:
+                os.fchmod(handle, mode)
+            os.fsync(handle)
+        yield temporary
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)

@@ -1,0 +1,238 @@
+"""The store in a directory::
+
+    ROOT/store.json                    the store's id and schema
+    ROOT/certs/                        CA and client certificate
+    ROOT/machines/NAME/record.json     the machine: it exists when this file does
+    ROOT/machines/NAME/journal.jsonl   the operation in progress
+    ROOT/locks/                        leases; outside the machines, so that they outlive their removal
+
+Directories are 0700, files 0600. Reading makes nothing and waits for nobody.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from pymachine.machine.errors import MachineError, MachineExists, MachineNotFound, RecordDamaged
+from pymachine.store import locks
+from pymachine.store.atomic import create_file, make_directory, replace_file, storage_errors, sync_directory
+from pymachine.store.base import SCHEMA, Damaged, Journal, Record, Store
+from pymachine.store.journal import FileJournal
+from pymachine.store.names import is_valid, valid_name
+from pymachine.store.schema import check_schema, dump_record, parse_record, read_file
+
+_REMOVED = ".removed-"
+"""What a machine's directory is called from the moment it is deleted until its files are gone."""
+
+
+class FileStore(Store):
+    """Machines in a directory of this computer."""
+
+    def __init__(self, root: Path) -> None:
+        """Makes and reads nothing."""
+        self.root = Path(os.path.abspath(root))
+        self._machines = self.root / "machines"
+        self._id = ""
+
+    @property
+    def id(self) -> str:
+        """The store's UUID; asking for it makes the store, since it is asked for to mark something outside."""
+        self._ensure()
+        return self._id
+
+    def names(self) -> list[str]:
+        """Names of all machines, damaged ones too, sorted."""
+        with storage_errors("cannot read the store", self._machines):
+            try:
+                entries = os.listdir(self._machines)
+            except FileNotFoundError:
+                return []
+        return sorted(name for name in entries if is_valid(name) and self._exists(name))
+
+    def load(self, name: str) -> Record:
+        """Raises `MachineNotFound` or `RecordDamaged`."""
+        try:
+            return self._load(name)
+        except RecordDamaged as error:
+            remedy = error.hint or f'restore its record.json, or remove it with "pymachine rm -f {name}"'
+            raise RecordDamaged(f'the record of machine "{name}" is damaged: {error}', hint=remedy) from error
+
+    def load_all(self) -> Iterator[Record | Damaged]:
+        """Every machine, sorted by name; one removed meanwhile is passed over."""
+        for name in self.names():
+            try:
+                yield self._load(name)
+            except MachineNotFound:
+                continue
+            except RecordDamaged as error:
+                yield Damaged(name, str(error))
+
+    def create(self, record: Record) -> None:
+        """Add a record; of many that try at once all but one get `MachineExists`."""
+        path = self._record(record.name)
+        content = _dump(record)
+        self._ensure()
+        with storage_errors("cannot write", path):
+            self._refuse_foreign(path.parent)
+            for _ in range(3):  # a machine just deleted may take its directory away under us
+                make_directory(path.parent)
+                with contextlib.suppress(FileNotFoundError):
+                    try:
+                        return create_file(path, content)
+                    except FileExistsError:
+                        raise MachineExists(record.name) from None
+            raise MachineError(f"cannot write {path}: its directory is removed again and again")
+
+    def save(self, record: Record) -> None:
+        """Replace a record; raises `MachineNotFound` when it was removed meanwhile."""
+        path = self._record(record.name)
+        content = _dump(record)
+        with storage_errors("cannot write", path):
+            if not self._exists(record.name):
+                raise MachineNotFound(record.name)
+            try:
+                replace_file(path, content)
+            except FileNotFoundError:
+                raise MachineNotFound(record.name) from None
+
+    def delete(self, name: str) -> None:
+        """Remove a machine's record and all its files; fine when absent.
+
+        One rename takes the whole machine out of sight; what a crash leaves of it the next delete sweeps up.
+        """
+        directory = self._directory(name)
+        with storage_errors("cannot remove", directory):
+            if _is_foreign(directory):
+                return
+            with contextlib.suppress(FileNotFoundError):
+                os.rename(directory, self._machines / f"{_REMOVED}{uuid.uuid4()}")
+                sync_directory(self._machines)
+            self._sweep()
+
+    def lease(self, name: str, purpose: str, *, wait: float = 0) -> AbstractContextManager[None]:
+        """The sole right to change a machine; `StoreBusy` after *wait* seconds."""
+        path = self.root / "locks" / "machines" / f"{valid_name(name)}.lock"
+        return locks.hold(path, f'Machine "{name}"', purpose, wait=max(wait, 0))
+
+    def lock(self) -> AbstractContextManager[None]:
+        """The store's own lock; waits."""
+        return locks.hold(self.root / "locks" / "store.lock", "The store", "store", wait=locks.FOREVER)
+
+    def journal(self, name: str) -> Journal:
+        """The journal of machine *name*; nothing is made before its first event."""
+        return FileJournal(self._directory(name) / "journal.jsonl")
+
+    def machine_dir(self, name: str) -> Path:
+        """The machine's directory (0700), made when missing."""
+        return self._made(self._directory(name))
+
+    def certs_dir(self) -> Path:
+        """The directory (0700) of the CA and client certificate, made when missing."""
+        return self._made(self.root / "certs")
+
+    def _load(self, name: str) -> Record:
+        """Like `load`, but `RecordDamaged` says the reason alone."""
+        try:
+            content = read_file(self._record(name))
+        except (FileNotFoundError, NotADirectoryError):
+            raise MachineNotFound(name) from None
+        except OSError as error:
+            raise RecordDamaged(f"it cannot be read: {error.strerror or error}") from error
+        return parse_record(content, name)
+
+    def _made(self, directory: Path) -> Path:
+        with storage_errors("cannot make the directory", directory):
+            make_directory(directory)
+        return directory
+
+    def _directory(self, name: str) -> Path:
+        return self._machines / valid_name(name)
+
+    def _record(self, name: str) -> Path:
+        return self._directory(name) / "record.json"
+
+    def _exists(self, name: str) -> bool:
+        """Whether there is a record, readable or not."""
+        try:
+            os.lstat(f"{self._machines}/{name}/record.json")
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        except OSError:
+            return True
+        return True
+
+    def _ensure(self) -> None:
+        """Make the store, once, whoever comes first; refuse one that a later version made."""
+        if self._id:
+            return
+        path = self.root / "store.json"
+        with storage_errors("cannot make the store in", self.root):
+            try:
+                content = read_file(path)
+            except FileNotFoundError:
+                make_directory(self._machines)
+                made = json.dumps({"schema": SCHEMA, "id": str(uuid.uuid4())}).encode() + b"\n"
+                with contextlib.suppress(FileExistsError):
+                    create_file(path, made)
+                content = read_file(path)
+        self._id = _store_id(path, content)
+
+    def _refuse_foreign(self, directory: Path) -> None:
+        if _is_foreign(directory):
+            raise MachineError(
+                f"{directory} holds a machine made by docker-machine",
+                hint="choose another directory with --storage-path or MACHINE_STORAGE_PATH",
+            )
+
+    def _sweep(self) -> None:
+        try:
+            entries = os.listdir(self._machines)
+        except FileNotFoundError:
+            return
+        for name in entries:
+            if name.startswith(_REMOVED):
+                _remove_tree(self._machines / name)
+
+
+def _remove_tree(path: Path) -> None:
+    """Remove what may be a file, a link or a tree, also while another process does the same."""
+    with contextlib.suppress(FileNotFoundError):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, onerror=_forgive_missing)
+        else:
+            path.unlink()
+
+
+def _forgive_missing(function: object, path: str, info: tuple[object, BaseException, object]) -> None:
+    if not isinstance(info[1], FileNotFoundError):
+        raise info[1]
+
+
+def _is_foreign(directory: Path) -> bool:
+    """docker-machine keeps ``config.json`` where ours is ``record.json``."""
+    return (directory / "config.json").exists() and not os.path.lexists(directory / "record.json")
+
+
+def _dump(record: Record) -> bytes:
+    try:
+        return dump_record(record)
+    except (TypeError, ValueError) as error:
+        raise MachineError(f'the record of machine "{record.name}" is not JSON: {error}') from error
+
+
+def _store_id(path: Path, content: bytes) -> str:
+    try:
+        document = json.loads(content)
+        check_schema(document["schema"])
+        return str(uuid.UUID(document["id"]))
+    except RecordDamaged as error:
+        raise MachineError(f"{path} cannot be used: {error}", hint=error.hint) from error
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise MachineError(f"{path} is damaged", hint="restore it, or choose another directory") from error
