@@ -91,10 +91,20 @@ AttachNetwork = Callable[[int], Awaitable[None]]
 What it raises makes the start fail with it."""
 
 
+BeforeRun = Callable[[ContainerHandle], Awaitable[None]]
+"""Called when the shim answers and the container's program has not run yet. Clients that attached before the
+start (``docker run`` does) call `ContainerHandle.attach` here, and so miss no output of a quick program."""
+
+
 class Runtime(Protocol):
     """Starts containers."""
 
-    async def start(self, spec: ContainerSpec, attach_network: AttachNetwork | None = None) -> ContainerHandle:
+    async def start(
+        self,
+        spec: ContainerSpec,
+        attach_network: AttachNetwork | None = None,
+        before_run: BeforeRun | None = None,
+    ) -> ContainerHandle:
         """Make *spec* run; raises `StartFailed` and leaves nothing behind."""
         ...
 

@@ -1,0 +1,152 @@
+"""The container: what is kept of it on disk, and what only a running daemon knows."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from pymachine.engine.containers.state import State, Status
+from pymachine.engine.network.base import Endpoint, PortBinding, Sandbox
+from pymachine.engine.runtime.base import ContainerHandle
+
+SCHEMA = 1
+"""Version of the document. One from the future is refused, never guessed at."""
+
+
+@dataclass(slots=True)
+class MountPoint:
+    """One of a container's mounts that its user asked for (or its image)."""
+
+    type: str
+    """``bind``, ``volume`` or ``tmpfs``."""
+    destination: str
+    source: str = ""
+    """Path on the host; empty for tmpfs."""
+    name: str = ""
+    """Of the volume."""
+    read_only: bool = False
+    propagation: str = ""
+    mode: str = ""
+    """Options as given, for inspect."""
+    options: tuple[str, ...] = ()
+    """Of a tmpfs."""
+    anonymous: bool = False
+    """A volume made for this container only."""
+
+    def __post_init__(self) -> None:
+        self.options = tuple(self.options)
+
+
+@dataclass(slots=True)
+class Container:
+    """One container. The fields down to *sandbox* are its document; the rest lives in this process only."""
+
+    id: str
+    name: str
+    """Without the leading slash."""
+    created: float
+    """Seconds since the epoch."""
+    image: str
+    """``sha256:…``."""
+    config: dict[str, Any]
+    """``Config`` of the request, completed from the image."""
+    host_config: dict[str, Any]
+    networking: dict[str, Any]
+    """``NetworkingConfig`` as given, changed by network connect and disconnect."""
+    request: dict[str, Any]
+    """The create request, whole and as given."""
+    state: State = field(default_factory=State)
+    mounts: list[MountPoint] = field(default_factory=list)
+    restart_count: int = 0
+    stopped_by_user: bool = False
+    """The last stop was asked for: ``unless-stopped`` then means stopped, and no policy applies."""
+    sandbox: Sandbox | None = None
+
+    handle: ContainerHandle | None = None
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held by operations that change the container; not while it merely runs."""
+    monitor: asyncio.Task[None] | None = None
+    """Waits for the exit."""
+    settling: asyncio.Task[None] | None = None
+    """Gives back what the last run held; a new start waits for it."""
+    restart_timer: asyncio.Task[None] | None = None
+    failures: int = 0
+    """Quick exits in a row: the back-off's exponent."""
+    exit_waiters: list[asyncio.Future[tuple[int, str]]] = field(default_factory=list)
+    removal_waiters: list[asyncio.Future[tuple[int, str]]] = field(default_factory=list)
+    start_waiters: list[asyncio.Future[ContainerHandle]] = field(default_factory=list)
+    """Clients that attached before the start."""
+    health: Any = None
+
+    @property
+    def tty(self) -> bool:
+        return bool(self.config.get("Tty"))
+
+    @property
+    def auto_remove(self) -> bool:
+        return bool(self.host_config.get("AutoRemove"))
+
+    @property
+    def network_mode(self) -> str:
+        """The network mode with Docker's default filled in."""
+        mode = self.host_config.get("NetworkMode") or "default"
+        return "bridge" if mode == "default" else str(mode)
+
+    @property
+    def labels(self) -> dict[str, str]:
+        return self.config.get("Labels") or {}
+
+    @property
+    def restart_policy(self) -> tuple[str, int]:
+        """The policy's name and its maximum of tries."""
+        policy = self.host_config.get("RestartPolicy") or {}
+        return policy.get("Name") or "no", int(policy.get("MaximumRetryCount") or 0)
+
+    def event_attributes(self, **more: str) -> dict[str, str]:
+        """What an event about this container carries."""
+        return {**self.labels, "image": str(self.config.get("Image") or self.image), "name": self.name, **more}
+
+
+_KEPT = (
+    "id", "name", "created", "image", "config", "host_config", "networking", "request",
+    "restart_count", "stopped_by_user",
+)  # fmt: skip
+
+
+def to_document(container: Container) -> dict[str, Any]:
+    """The container's document."""
+    document: dict[str, Any] = {"schema": SCHEMA}
+    document.update((name, getattr(container, name)) for name in _KEPT)
+    document["state"] = asdict(container.state)
+    document["mounts"] = [asdict(mount) for mount in container.mounts]
+    document["sandbox"] = asdict(container.sandbox) if container.sandbox else None
+    return document
+
+
+def from_document(document: Any) -> Container:
+    """The container of a document; raises `ValueError` for anything that `to_document` did not write."""
+    if not isinstance(document, dict):
+        raise ValueError("not a JSON object")
+    if document.get("schema") != SCHEMA:
+        raise ValueError(f"schema {document.get('schema')!r} is not known to this version")
+    try:
+        state = dict(document["state"])
+        state["status"] = Status(state["status"])
+        return Container(
+            **{name: document[name] for name in _KEPT},
+            state=State(**state),
+            mounts=[MountPoint(**mount) for mount in document["mounts"]],
+            sandbox=sandbox_from(document["sandbox"]),
+        )
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"not a container document: {error}") from error
+
+
+def sandbox_from(value: dict[str, Any] | None) -> Sandbox | None:
+    """The `Sandbox` that ``asdict`` took apart."""
+    if value is None:
+        return None
+    endpoints = [Endpoint(**{**item, "aliases": tuple(item["aliases"])}) for item in value["endpoints"]]
+    ports = [PortBinding(**item) for item in value["ports"]]
+    return Sandbox(value["container_id"], value["mode"], endpoints, ports)
