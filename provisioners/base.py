@@ -1,17 +1,21 @@
-"""The provisioner's contract: converge a host over one SSH session, step by step.
+"""The provisioner's contract: facts, plan, commands.
 
-``provision(session, plan, report)`` in ``pymachine.provisioners.converge`` is what machine operations call.
+A host is asked once for its *facts*. Each *step* turns facts and the wanted state into *actions*, or into
+none when the host is already so: a second run changes nothing. Actions are values (`actions.py`); only
+``converge.provision`` sends them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from pymachine.machine.config import EngineOptions
-from pymachine.machine.ssh.base import SSHSession
+from pymachine.provisioners.actions import Action
+from pymachine.provisioners.facts import Facts
+from pymachine.provisioners.release import Release
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +29,7 @@ class TLSFiles:
 
 @dataclass(frozen=True, slots=True)
 class ProvisionPlan:
-    """Everything provisioning needs to know of a machine."""
+    """What the host is to become, as the machine's operations ask for it."""
 
     machine_name: str
     driver_name: str
@@ -34,6 +38,7 @@ class ProvisionPlan:
     engine_port: int = 2376
     set_hostname: bool = True
     timeout: float = 600.0
+    """Seconds for the whole."""
 
 
 @dataclass(slots=True)
@@ -41,41 +46,30 @@ class Provisioned:
     """What provisioning found and left."""
 
     provisioner: str
-    """``debian``, ``ubuntu``…"""
+    """The host's distribution: ``debian``, ``ubuntu``…"""
     release: str
     """The engine release's digest."""
     changed: list[str] = field(default_factory=list)
-    """Names of the steps that had something to do."""
+    """Names of the steps that had something to do, in order."""
 
 
 @dataclass(frozen=True, slots=True)
-class OSRelease:
-    """``/etc/os-release`` (os-release(5))."""
+class Wanted:
+    """Everything a step may look at besides facts."""
 
-    id: str
-    version_id: str = ""
-    id_like: tuple[str, ...] = ()
-    pretty_name: str = ""
-
-
-@dataclass(slots=True)
-class Host:
-    """The host being provisioned, and facts once found."""
-
-    session: SSHSession
-    os: OSRelease
     plan: ProvisionPlan
-    report: Callable[[str], None]
-    facts: dict[str, str] = field(default_factory=dict)
+    release: Release
+    changed: tuple[str, ...] = ()
+    """Steps before this one that had something to do."""
 
 
 class Step(Protocol):
-    """One step. `check` changes nothing and says whether `apply` has something to do."""
+    """One step of provisioning."""
 
     name: str
+    title: str
+    """What the user reads while it runs: ``Installing packages``."""
 
-    def check(self, host: Host) -> bool:
-        """True when the host is already as wanted."""
+    def plan(self, facts: Facts, wanted: Wanted) -> Sequence[Action]:
+        """The actions that bring the host there; empty when it is there. Changes nothing itself."""
         ...
-
-    def apply(self, host: Host) -> None: ...

@@ -1,0 +1,13 @@
+"""The steps of provisioning, in order."""
+
+from __future__ import annotations
+
+from pymachine.provisioners.base import Step
+from pymachine.provisioners.steps.config import Config
+from pymachine.provisioners.steps.hostname import Hostname
+from pymachine.provisioners.steps.packages import Packages
+from pymachine.provisioners.steps.release import EngineRelease
+from pymachine.provisioners.steps.service import Service
+from pymachine.provisioners.steps.tls import TLS
+
+STEPS: tuple[Step, ...] = (Hostname(), Packages(), EngineRelease(), TLS(), Config(), Service())

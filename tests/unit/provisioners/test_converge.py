@@ -1,0 +1,111 @@
+"""Converging: facts first, then only what differs; failures name their step."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, Self
+
+import pytest
+
+from pymachine.machine.config import EngineOptions
+from pymachine.machine.errors import DeadlineExceeded, ProvisionError, RemoteCommandFailed
+from pymachine.machine.ssh.base import Result
+from pymachine.provisioners.base import ProvisionPlan, TLSFiles
+from pymachine.provisioners.converge import provision
+
+FACTS = """
+==os-release==
+ID=debian
+VERSION_ID=12
+==hostname==
+web-1
+==etc-hostname==
+web-1
+==hosts==
+127.0.1.1 web-1
+==pid1==
+systemd
+==python==
+3.11 /usr/bin/python3
+==programs==
+/usr/sbin/iptables-restore
+/usr/bin/systemctl
+==seccomp==
+/usr/lib/x86_64-linux-gnu/libseccomp.so.2
+==end==
+"""
+
+
+class ScriptedSession:
+    """Answers the facts script with a text and records everything else; may fail one command."""
+
+    def __init__(self, facts: str = FACTS, fails: str = "") -> None:
+        self.facts, self.fails = facts, fails
+        self.commands: list[str] = []
+        self.files: dict[str, tuple[bytes | BinaryIO, int]] = {}
+
+    def run(
+        self, command: str, *, stdin: bytes | None = None, sudo: bool = False, check: bool = True, timeout: float = 600
+    ) -> Result:
+        if command == "sh -s":
+            return Result(0, self.facts, "")
+        self.commands.append(command)
+        if self.fails and self.fails in command:
+            raise RemoteCommandFailed(command, 1, "first line\nthe reason\n")
+        return Result(0, "", "")
+
+    def put(self, data: bytes | BinaryIO, path: str, *, mode: int = 0o644, sudo: bool = False) -> None:
+        self.files[path] = (data, mode)
+
+    def close(self) -> None:
+        pass
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        pass
+
+
+@pytest.fixture
+def plan(tmp_path: Path) -> ProvisionPlan:
+    files = [tmp_path / name for name in ("ca.pem", "server.pem", "server-key.pem")]
+    for path in files:
+        path.write_text(path.name)
+    return ProvisionPlan("web-1", "local", EngineOptions(), TLSFiles(*files), timeout=60)
+
+
+def test_a_fresh_host_gets_every_step_and_its_key_is_private(plan: ProvisionPlan) -> None:
+    session = ScriptedSession()
+
+    done = provision(session, plan, lambda line: None)
+
+    assert done.changed == ["release", "tls", "config", "service"]
+    assert session.files["/etc/pymachine/tls/server-key.pem"] == (b"server-key.pem", 0o600)
+    assert session.commands[-1] == "systemctl restart pyengine.service"
+
+
+def test_a_step_that_fails_is_named_with_the_last_line_of_the_command(plan: ProvisionPlan) -> None:
+    with pytest.raises(ProvisionError, match="Starting the engine failed: the reason") as caught:
+        provision(ScriptedSession(fails="systemctl restart"), plan, lambda line: None)
+
+    assert "journalctl" in caught.value.hint
+
+
+def test_an_old_python_is_refused_before_anything_is_changed(plan: ProvisionPlan) -> None:
+    session = ScriptedSession(FACTS.replace("3.11 /usr/bin/python3", "3.9 /usr/bin/python3"))
+
+    with pytest.raises(ProvisionError, match=r"needs Python 3\.11 or newer .* has 3\.9"):
+        provision(session, plan, lambda line: None)
+
+    assert session.commands == []
+
+
+def test_the_deadline_names_the_stage(plan: ProvisionPlan) -> None:
+    late = ProvisionPlan(plan.machine_name, "local", plan.engine, plan.tls, timeout=0)
+
+    with pytest.raises(DeadlineExceeded, match="while asking the host for facts"):
+        provision(ScriptedSession(), late, lambda line: None)
