@@ -2,6 +2,7 @@
 
 To add a case, add a file to ``cases/``. ``facts`` are fields of `Facts` (``os`` of `OSRelease`); anything left
 out is as on a freshly booted host of that distribution that has all it needs.
+``converged_files`` gives it all files as wanted, but for those named in ``stale_files``.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ def _facts(given: dict[str, Any], plan: ProvisionPlan) -> Facts:
         "has_seccomp": True,
     }
     values = fresh | given
-    converged = values.pop("converged_files", False)
+    converged, stale = values.pop("converged_files", False), values.pop("stale_files", [])
     values["os"] = OSRelease(**values.get("os", {"id": "debian", "version_id": "12"}))
     values["python_versions"] = tuple(values["python_versions"])
     values["releases"] = tuple(values.get("releases", ()))
@@ -63,7 +64,9 @@ def _facts(given: dict[str, Any], plan: ProvisionPlan) -> Facts:
         paths.ENGINE_UNIT: unit,
     }
     modes = {path: 0o600 if path == paths.SERVER_KEY else 0o644 for path in content}
-    return replace(facts, files={path: digest(data) for path, data in content.items()}, modes=modes)
+    return replace(
+        facts, files={path: digest(data) for path, data in content.items() if path not in stale}, modes=modes
+    )
 
 
 @pytest.mark.parametrize("path", CASES, ids=lambda path: path.stem)
