@@ -1,0 +1,44 @@
+# make demo   a machine on this computer, its engine, a container on it, by the real docker CLI
+# make test   everything, on real hosts
+# Both do all the set-up themselves (scripts/setup); run them as root on a Debian machine.
+
+SHELL := /bin/bash
+export PATH := $(CURDIR)/.cache/tools/bin:$(PATH):/usr/sbin:/sbin
+PYTEST ?= .venv/bin/pytest
+
+.PHONY: help setup demo test unit lint format bench clean
+
+help:
+	@sed -n 's/^# \?//p' Makefile | head -3
+	@echo "also: setup, unit, lint, format, bench, clean"
+
+setup:
+	@scripts/setup
+
+demo: setup
+	@scripts/demo
+
+test:
+	@scripts/setup --tests
+	$(PYTEST) $(ARGS)
+
+unit:
+	@scripts/setup --lint
+	$(PYTEST) tests/unit tests/test_layout.py $(ARGS)
+
+lint:
+	@scripts/setup --lint
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+
+format:
+	.venv/bin/ruff check --fix .
+	.venv/bin/ruff format .
+
+bench:
+	@scripts/setup --bench
+	.venv/bin/python -m bench $(ARGS)
+
+clean:
+	@scripts/clean
