@@ -1,6 +1,6 @@
 """The runtime's contract with the daemon: start containers, find them again, talk to them.
 
-One implementation, `pymachine.engine.runtime.client.Runtime`; the protocol is here so that the container
+One implementation, `pymachine.engine.runtime.client.ShimRuntime`; the protocol is here so that the container
 service and its tests depend on nothing else.
 """
 
@@ -38,6 +38,14 @@ class StartFailed(Exception):
         self.exit_code = exit_code
 
 
+class ProcessStream(Stream, Protocol):
+    """A process's standard streams, as Docker's stdio frames (or raw bytes of a terminal)."""
+
+    async def close(self) -> None:
+        """Leave (detach): the process goes on, its streams stay. Fine when called twice."""
+        ...
+
+
 class ExecHandle(Protocol):
     """A process that exec added."""
 
@@ -59,7 +67,7 @@ class ContainerHandle(Protocol):
         """The exit status, once there is one. Never raises for a lost shim: that ends as code 137."""
         ...
 
-    async def attach(self, *, stdin: bool, stdout: bool, stderr: bool, close_stdin: bool = True) -> Stream:
+    async def attach(self, *, stdin: bool, stdout: bool, stderr: bool, close_stdin: bool = True) -> ProcessStream:
         """Join the container's standard streams as of now.
 
         Without a terminal what is read are Docker's stdio frames (``dockerapi.stdio``), with one raw bytes.
@@ -70,7 +78,7 @@ class ContainerHandle(Protocol):
 
     async def exec(
         self, process: Process, *, stdin: bool, stdout: bool, stderr: bool
-    ) -> tuple[ExecHandle, Stream | None]:
+    ) -> tuple[ExecHandle, ProcessStream | None]:
         """Start *process* inside; raises `StartFailed`. The stream is as for `attach` (``None`` if none of
         the three is asked for)."""
         ...
