@@ -7,14 +7,16 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Collection, Mapping
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any
 
 from pymachine.dockerapi.errors import InvalidArgument
 
 _DURATION_UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
+_UNIX_SECONDS = re.compile(r"\d{1,15}(\.\d{1,12})?", re.ASCII)
 
 
 class Filters:
@@ -145,8 +147,10 @@ def timestamp(text: str, now: float | None = None) -> float:
     Unix seconds with an optional fraction, RFC 3339 with or without a zone and a time, or a duration before
     *now*. Raises `InvalidArgument`.
     """
+    if _UNIX_SECONDS.fullmatch(text):
+        return float(text)
     try:
-        return float(text) if text[:1].isdigit() and text.count("-") == 0 else _written(text)
+        return _written(text)
     except ValueError:
         pass
     try:
@@ -160,6 +164,6 @@ def _written(text: str) -> float:
     main, dot, rest = cut.partition(".")
     if dot:  # fromisoformat reads microseconds at most; Docker's clients send nanoseconds
         digits = rest[: len(rest) - len(rest.lstrip("0123456789"))]
-        cut = f"{main}.{digits[:6]:0<6}{rest[len(digits):]}"
+        cut = f"{main}.{digits[:6]:0<6}{rest[len(digits) :]}"
     moment = datetime.fromisoformat(cut)
-    return (moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).timestamp()
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
