@@ -1,0 +1,26 @@
+"""``make bench``, or ``python -m bench [engine|create]``: needs root and ``scripts/setup --bench``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT / "tests")]
+
+from bench import create, engine  # noqa: E402
+
+GROUPS = {"engine": engine.main, "create": create.main}
+
+
+def main(names: list[str]) -> None:
+    """Run the named groups, or all."""
+    unknown = [name for name in names if name not in GROUPS]
+    if unknown:
+        raise SystemExit(f"bench: no group {unknown[0]}; there are: {', '.join(GROUPS)}")
+    for name in names or GROUPS:
+        GROUPS[name]()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
