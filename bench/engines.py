@@ -41,6 +41,10 @@ class Engine:
         return time.perf_counter() - start
 
 
+_PRIVATE = ("unshare", "--mount", "--net", "sh", "-c", 'ip link set lo up; exec "$@"', "sh")
+"""Each engine has mounts, links and firewall rules of its own, which go when it does."""
+
+
 def _wait_for(socket: Path, process: subprocess.Popen[bytes], log: Path) -> None:
     end = time.monotonic() + 60
     while time.monotonic() < end:
@@ -66,7 +70,7 @@ def children(pid: int) -> list[int]:
 def _running(name: str, command: list[str], socket: Path, folder: Path, env: dict[str, str]) -> Iterator[Engine]:
     log = folder / "log"
     with log.open("wb") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=output, env=env, start_new_session=True)
+        process = subprocess.Popen([*_PRIVATE, *command], stdout=output, stderr=output, env=env, start_new_session=True)
     try:
         _wait_for(socket, process, log)
         yield Engine(name, socket, (process.pid, *children(process.pid)))
