@@ -1,0 +1,104 @@
+"""Which private keys are offered to a host, and what its answers mean."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import paramiko
+from paramiko.pkey import UnknownKeyType
+
+from pymachine.machine.errors import SSHError
+from pymachine.machine.ssh.base import SSHEndpoint
+from pymachine.machine.ssh.connect import Refused, Unready
+from pymachine.machine.ssh.keys import check_permissions
+
+DEFAULT_KEYS = ("id_ed25519", "id_ecdsa", "id_rsa")
+"""In ``~/.ssh``, in ssh(1)'s order of today."""
+MOST_OFFERS = 6
+"""sshd ends the connection after so many keys (``MaxAuthTries`` of sshd_config(5))."""
+
+
+def log_in(transport: paramiko.Transport, endpoint: SSHEndpoint) -> None:
+    """Authenticate by public key. Raises `Refused` when the host takes none, `Unready` when the connection is lost,
+    `SSHError` when there is no usable key."""
+    offered = 0
+    for key in _candidates(endpoint):
+        if offered == MOST_OFFERS:
+            break
+        offered += 1
+        if _offer(transport, endpoint.user, key):
+            return
+    if not offered:
+        raise SSHError(
+            f"no SSH key to log in to {endpoint.host} with: the agent has none, and none is in ~/.ssh",
+            hint="ssh-add, or name a private key",
+        )
+    what = f"the private key {endpoint.key_path}" if endpoint.key_path else f"any of {offered} keys"
+    raise Refused(f"the host does not accept {what} for user {endpoint.user}")
+
+
+def _offer(transport: paramiko.Transport, user: str, key: paramiko.PKey) -> bool:
+    """Whether the host takes *key* and asks for nothing more."""
+    try:
+        further = transport.auth_publickey(user, key)
+    except paramiko.BadAuthenticationType as error:
+        raise SSHError(f"the host accepts no public keys, only: {', '.join(error.allowed_types)}") from error
+    except paramiko.AuthenticationException:
+        if not transport.is_active():
+            raise Unready("the host closed the connection during authentication") from None
+        return False
+    except (paramiko.SSHException, OSError, EOFError) as error:
+        raise Unready(str(error) or "the connection was lost during authentication") from None
+    if further:
+        raise SSHError(f"the host asks for more than a key: {', '.join(further)}")
+    return True
+
+
+def _candidates(endpoint: SSHEndpoint) -> Iterator[paramiko.PKey]:
+    if endpoint.key_path:
+        yield _load(endpoint.key_path)
+        return
+    yield from _agent_keys()
+    for name in DEFAULT_KEYS:
+        path = Path.home() / ".ssh" / name
+        try:
+            if path.exists():
+                yield _load(path)
+        except SSHError:
+            continue  # one with a passphrase is the agent's business
+
+
+def _load(path: Path) -> paramiko.PKey:
+    """The private key; one with a passphrase is looked for in the agent."""
+    try:
+        check_permissions(path)
+        return paramiko.PKey.from_path(path)
+    except SSHError:
+        raise
+    except FileNotFoundError:
+        raise SSHError(f"there is no private key {path}") from None
+    except OSError as error:
+        raise SSHError(f"cannot read the private key {path}: {error.strerror or error}") from error
+    except (paramiko.PasswordRequiredException, TypeError):
+        return _from_agent(path)
+    except (paramiko.SSHException, UnknownKeyType, ValueError) as error:
+        raise SSHError(f"{path} is not a usable SSH private key: {error}") from error
+
+
+def _from_agent(path: Path) -> paramiko.PKey:
+    try:
+        public = path.with_name(path.name + ".pub").read_text(encoding="utf-8", errors="replace").split()[1]
+    except (OSError, IndexError):
+        public = ""
+    for key in _agent_keys():
+        if key.get_base64() == public:
+            return key
+    raise SSHError(f"the private key {path} has a passphrase and is not in the SSH agent", hint=f"ssh-add '{path}'")
+
+
+def _agent_keys() -> tuple[paramiko.PKey, ...]:
+    try:
+        return tuple(paramiko.Agent().get_keys())
+    except (paramiko.SSHException, OSError):
+        return ()

@@ -1,0 +1,90 @@
+"""The OpenSSH programs, for sessions in which a person types and for copying (ssh(1), ssh_config(5))."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import subprocess
+
+from pymachine.machine.errors import MissingRequirement
+from pymachine.machine.ssh.base import SSHEndpoint
+from pymachine.machine.ssh.connect import check_words
+from pymachine.machine.ssh.keys import check_permissions
+from pymachine.machine.ssh.known_hosts import KnownHosts
+
+
+def options(endpoint: SSHEndpoint) -> list[str]:
+    """``-o`` options that ssh, scp and sftp all take. The user's configuration counts only without a key of ours."""
+    settings = {
+        "ConnectTimeout": "10",
+        "ControlMaster": "no",
+        "ControlPath": "none",
+        "LogLevel": "ERROR",
+        "Port": str(endpoint.port),
+        "ServerAliveInterval": "15",
+    }
+    words: list[str] = []
+    if endpoint.key_path:
+        words = ["-F", "/dev/null"]
+        identity = {"IdentitiesOnly": "yes", "IdentityFile": _file(str(endpoint.key_path))}
+        settings |= identity | {"PasswordAuthentication": "no"}
+    if endpoint.known_hosts:
+        settings |= _pinned(endpoint)
+    if endpoint.proxy_command:
+        settings["ProxyCommand"] = endpoint.proxy_command
+    for name, value in settings.items():
+        words += ["-o", f"{name}={value}"]
+    return words
+
+
+def command_line(endpoint: SSHEndpoint, args: list[str], *, interactive: bool) -> list[str]:
+    """ssh(1) to *endpoint*, with *args* after the destination exactly as given: a command, or more options.
+
+    Not *interactive*: fails rather than ask a question. Raises `MissingRequirement` without an ssh program, and
+    `SSHError` when the key's file is open to others.
+    """
+    check_words(endpoint)
+    program = require("ssh")
+    if endpoint.key_path and endpoint.key_path.exists():
+        check_permissions(endpoint.key_path)
+    batch = [] if interactive else ["-o", "BatchMode=yes"]
+    return [program, *options(endpoint), *batch, f"{endpoint.user}@{endpoint.host}", *args]
+
+
+def run_interactive(endpoint: SSHEndpoint, args: list[str]) -> int:
+    """Run ssh on this terminal; the remote command's status (255 when ssh itself failed, 128 + n by signal n)."""
+    process = subprocess.Popen(command_line(endpoint, args, interactive=True))
+    while True:
+        with contextlib.suppress(KeyboardInterrupt):  # Ctrl-C is for the other end; ssh has it too
+            status = process.wait()
+            return status if status >= 0 else 128 - status
+
+
+def require(program: str) -> str:
+    """The path of one of OpenSSH's programs; raises `MissingRequirement` naming the package."""
+    found = shutil.which(program)
+    if not found:
+        raise MissingRequirement(
+            f"the program {program} is missing", hint="apt-get install -y --no-install-recommends openssh-client"
+        )
+    return found
+
+
+def _pinned(endpoint: SSHEndpoint) -> dict[str, str]:
+    """Trust the machine's own file alone; the first contact writes it."""
+    known = KnownHosts(endpoint)
+    settings = {
+        "UserKnownHostsFile": _file(str(known.path)),
+        "GlobalKnownHostsFile": "/dev/null",
+        "StrictHostKeyChecking": "yes" if known.types() else "accept-new",
+        "UpdateHostKeys": "no",
+        "HashKnownHosts": "no",
+        "CheckHostIP": "no",
+    }
+    return settings | ({"HostKeyAlias": known.alias} if known.alias else {})
+
+
+def _file(path: str) -> str:
+    """A path as ssh_config(5) wants it: ``%`` begins a token, and blanks would end it."""
+    escaped = path.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
+    return f'"{escaped}"'

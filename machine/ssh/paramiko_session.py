@@ -1,0 +1,179 @@
+"""The SSH session by paramiko: one connection in this process for all commands and files of an operation.
+
+paramiko takes 150 ms to import, so this module is imported only once a server has answered.
+Algorithms: host and user keys ed25519, ecdsa and RSA with SHA-2 (RFC 8332); no compression.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import shlex
+import socket
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import BinaryIO, Self
+
+import paramiko
+
+from pymachine.machine.errors import DeadlineExceeded, MissingRequirement, RemoteCommandFailed, SSHError
+from pymachine.machine.ssh.base import Result, SSHEndpoint
+from pymachine.machine.ssh.connect import Attempt, Unready
+from pymachine.machine.ssh.identities import log_in
+from pymachine.machine.ssh.known_hosts import KnownHosts
+from pymachine.machine.ssh.streams import converse
+from pymachine.machine.ssh.upload import Source, upload_command
+
+# paramiko tells its troubles to a logger too; without this Python would print them on the user's terminal
+logging.getLogger("paramiko").addHandler(logging.NullHandler())
+
+WINDOW = 4 << 20
+"""Bytes the server may send ahead of our reading."""
+PACKET = 1 << 15
+"""Bytes in one packet, the most that OpenSSH takes."""
+STEP = 30.0
+"""Seconds that the key exchange, one login or the opening of a channel may take."""
+
+_OLD_KEYS = ["ssh-rsa", "ssh-dss", "ssh-rsa-cert-v01@openssh.com", "ssh-dss-cert-v01@openssh.com"]
+
+
+def exchange_keys(connection: socket.socket, attempt: Attempt) -> paramiko.Transport:
+    """Agree on keys and check the host's against what is pinned; `SSHError` when it has changed."""
+    known = KnownHosts(attempt.endpoint)
+    disabled = {"keys": _OLD_KEYS, "pubkeys": _OLD_KEYS}
+    transport = paramiko.Transport(connection, WINDOW, PACKET, disabled_algorithms=disabled)
+    attempt.closing.append(lambda: _close(transport, connection))
+    _prefer_pinned(transport, known)
+    try:
+        transport.start_client(timeout=attempt.left(STEP))
+        key = transport.get_remote_server_key()
+    except (paramiko.SSHException, OSError, EOFError) as error:
+        raise Unready(_one_line(error) or "the connection was lost") from None
+    known.verify(key.get_name(), key.get_base64())
+    return transport
+
+
+def authenticate(transport: paramiko.Transport, attempt: Attempt) -> ParamikoSession:
+    """Log in; the session takes over what the attempt opened."""
+    transport.auth_timeout = attempt.left(STEP)
+    log_in(transport, attempt.endpoint)
+    closing, attempt.closing = attempt.closing, []
+    return ParamikoSession(transport, attempt.endpoint, closing)
+
+
+class ParamikoSession:
+    """The `pymachine.machine.ssh.base.SSHSession` over one connection."""
+
+    def __init__(self, transport: paramiko.Transport, endpoint: SSHEndpoint, closing: list[Callable[[], None]]) -> None:
+        self._transport = transport
+        self._endpoint = endpoint
+        self._closing = closing
+
+    def run(
+        self, command: str, *, stdin: bytes | None = None, sudo: bool = False, check: bool = True, timeout: float = 600
+    ) -> Result:
+        """Run a shell command line; see the contract. A command ended by a signal has status -1."""
+        result = self._execute(command, Source(stdin or b""), sudo=sudo, timeout=timeout)
+        if check and result.status != 0:
+            self._refuse_sudo(result)
+            raise RemoteCommandFailed(command, result.status, result.stderr or result.stdout)
+        return result
+
+    def put(self, data: bytes | BinaryIO, path: str, *, mode: int = 0o644, sudo: bool = False) -> None:
+        """Write a file atomically; its directory must exist. What was sent is counted at the other end, so
+        that a lost connection leaves no shortened file."""
+        with Source.of(data) as source:
+            result = self._execute(upload_command(path, mode, source.size), source, sudo=sudo, timeout=600)
+        if result.status != 0:
+            self._refuse_sudo(result)
+            raise RemoteCommandFailed(f"writing {path}", result.status, result.stderr)
+
+    def close(self) -> None:
+        """End the connection; fine when it has ended."""
+        while self._closing:
+            with contextlib.suppress(OSError):
+                self._closing.pop()()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _execute(self, command: str, source: Source, *, sudo: bool, timeout: float) -> Result:
+        end = time.monotonic() + timeout
+        channel = self._open_channel(min(timeout, STEP))
+        try:
+            channel.settimeout(min(timeout, STEP))
+            channel.exec_command(self._shell_line(command, sudo=sudo))
+            output, errors = converse(channel, source, end)
+            status = channel.exit_status
+            if status == -1 and not self._transport.is_active():
+                raise SSHError(self._lost(command))
+            return Result(status, _text(output), _text(errors))
+        except SSHError:
+            raise
+        except TimeoutError:
+            raise DeadlineExceeded(f"running on {self._endpoint.host}: {_first_line(command)}", timeout) from None
+        except (paramiko.SSHException, OSError, EOFError) as error:
+            raise SSHError(self._lost(command)) from error
+        finally:
+            channel.close()
+
+    def _open_channel(self, timeout: float) -> paramiko.Channel:
+        try:
+            return self._transport.open_session(timeout=timeout)
+        except (paramiko.SSHException, OSError, EOFError) as error:
+            cause = _one_line(error) or "no answer"
+            raise SSHError(f"the SSH connection to {self._endpoint.host} was lost: {cause}") from error
+
+    def _shell_line(self, command: str, *, sudo: bool) -> str:
+        """By /bin/sh, since a user's login shell may be one that speaks another language."""
+        prefix = "exec sudo -n --" if sudo and self._endpoint.user != "root" else "exec"
+        return f"{prefix} /bin/sh -c {shlex.quote(command)}"
+
+    def _refuse_sudo(self, result: Result) -> None:
+        if result.stderr.startswith("sudo:") and "password" in result.stderr:
+            user = self._endpoint.user
+            raise MissingRequirement(
+                f"user {user} on {self._endpoint.host} may not use sudo without a password",
+                hint=f"on the host: echo '{user} ALL=(ALL) NOPASSWD: ALL' | sudo tee /etc/sudoers.d/90-{user}",
+            )
+
+    def _lost(self, command: str) -> str:
+        cause = self._transport.get_exception()
+        reason = f" ({_one_line(cause)})" if cause and _one_line(cause) else ""
+        return f"the SSH connection to {self._endpoint.host} was lost{reason} while running: {_first_line(command)}"
+
+
+def _prefer_pinned(transport: paramiko.Transport, known: KnownHosts) -> None:
+    """Ask for the pinned key's type first: a server with several keys would otherwise look like a changed one."""
+    options = transport.get_security_options()
+    wanted = set(known.types())
+    if "ssh-rsa" in wanted:  # the key's type; its signatures have names of their own
+        wanted |= {"rsa-sha2-512", "rsa-sha2-256"}
+    allowed = [name for name in options.key_types if name not in _OLD_KEYS]
+    options.key_types = sorted(allowed, key=lambda name: name not in wanted)
+
+
+def _close(transport: paramiko.Transport, connection: socket.socket) -> None:
+    """Shut the socket down first: paramiko's thread else looks only every 100 ms whether it should end."""
+    with contextlib.suppress(OSError):
+        connection.shutdown(socket.SHUT_RDWR)
+    transport.close()
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", errors="replace")
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())
+
+
+def _first_line(command: str) -> str:
+    line = command.strip().split("\n", 1)[0]
+    return line if len(line) <= 100 else f"{line[:99]}…"
