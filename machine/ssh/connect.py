@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pymachine.machine.errors import DeadlineExceeded, SSHError
 from pymachine.machine.ssh.base import SSHEndpoint, SSHSession
 from pymachine.machine.ssh.proxy import ProxyProcess
+from pymachine.machine.ssh.sockets import EagerSocket
 
 FIRST_PAUSE = 0.02
 LONGEST_PAUSE = 1.0
@@ -139,19 +140,9 @@ def _connect(attempt: Attempt) -> socket.socket:
         raise Unready("no answer") from None
     except OSError as error:
         raise Unready(error.strerror or str(error)) from None
-    attempt.closing.append(connection.close)
-    _notice_loss(connection)
-    return connection
-
-
-def _notice_loss(connection: socket.socket) -> None:
-    """Send at once, and end the connection when the host is silent for half a minute (tcp(7))."""
-    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 10)
-    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 5)
-    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 4)
-    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 30_000)
+    tuned = EagerSocket.take_over(connection)
+    attempt.closing.append(tuned.close)
+    return tuned
 
 
 def _await_banner(connection: socket.socket, attempt: Attempt) -> None:

@@ -22,6 +22,7 @@ from pymachine.machine.ssh.base import Result, SSHEndpoint
 from pymachine.machine.ssh.connect import Attempt, Unready
 from pymachine.machine.ssh.identities import log_in
 from pymachine.machine.ssh.known_hosts import KnownHosts
+from pymachine.machine.ssh.sockets import EagerSocket
 from pymachine.machine.ssh.streams import converse
 from pymachine.machine.ssh.upload import Source, upload_command
 
@@ -125,7 +126,10 @@ class ParamikoSession:
 
     def _open_channel(self, timeout: float) -> paramiko.Channel:
         try:
-            return self._transport.open_session(timeout=timeout)
+            channel = self._transport.open_session(timeout=timeout)
+            if isinstance(self._transport.sock, EagerSocket):
+                self._transport.sock.relax()
+            return channel
         except (paramiko.SSHException, OSError, EOFError) as error:
             cause = _one_line(error) or "no answer"
             raise SSHError(f"the SSH connection to {self._endpoint.host} was lost: {cause}") from error
