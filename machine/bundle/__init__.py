@@ -1,0 +1,1 @@
+"""What a Docker client needs to reach a machine's engine, in the forms clients take."""

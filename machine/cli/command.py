@@ -1,0 +1,45 @@
+"""Commands as docker-machine's users type them: ``-driver x`` for ``--driver x``, and arguments left alone."""
+
+from __future__ import annotations
+
+import click
+
+SETTINGS = {"help_option_names": ["-h", "--help"]}
+
+
+class Command(click.Command):
+    """A command whose long options may have one dash, as Go programs allow."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse, after giving long options their second dash."""
+        return super().parse_args(ctx, two_dashes(args, self.get_params(ctx)))
+
+
+class RawCommand(click.Command):
+    """A command that gets its arguments as they are, in ``arguments``."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse nothing, except for a plea for help in first place."""
+        if args[:1] in (["-h"], ["-help"], ["--help"]):
+            click.echo(ctx.get_help())
+            ctx.exit()
+        ctx.params["arguments"] = tuple(args)
+        return []
+
+
+def two_dashes(args: list[str], params: list[click.Parameter]) -> list[str]:
+    """``-driver=x`` becomes ``--driver=x``, ``-d=x`` becomes ``-d x``; nothing after ``--`` is touched."""
+    names = {name for param in params for name in (*param.opts, *param.secondary_opts) if name.startswith("-")}
+    end = args.index("--") if "--" in args else len(args)
+    return [part for arg in args[:end] for part in _spell(arg, names)] + args[end:]
+
+
+def _spell(arg: str, names: set[str]) -> list[str]:
+    name, separator, value = arg.partition("=")
+    if not name.startswith("-") or name.startswith("--"):
+        return [arg]
+    if len(name) > 2 and f"-{name}" in names and name not in names:
+        return [f"-{arg}"]
+    if len(name) == 2 and separator and name in names:
+        return [name, value]
+    return [arg]

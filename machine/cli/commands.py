@@ -1,0 +1,52 @@
+"""All commands: where each is, and its line in the overview, so that help and start-up import none of them."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import click
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A command, not yet imported."""
+
+    module: str
+    """Within `pymachine.machine.cli`."""
+    attribute: str
+    summary: str
+
+    def load(self) -> click.Command:
+        """Import it."""
+        command = getattr(importlib.import_module(f"pymachine.machine.cli.{self.module}"), self.attribute)
+        assert isinstance(command, click.Command)
+        return command
+
+
+COMMANDS: Mapping[str, Entry] = {
+    "active": Entry("listing", "active", "Print which machine is active"),
+    "config": Entry("environment", "config", "Print the connection flags for a machine"),
+    "create": Entry("create", "create", "Create a machine"),
+    "env": Entry("environment", "env", "Print the commands that set up a shell for a machine"),
+    "image": Entry("image", "image", "Build, list and remove images of local machines"),
+    "inspect": Entry("inspecting", "inspect", "Print a machine's configuration as JSON"),
+    "ip": Entry("inspecting", "ip", "Print the addresses of machines"),
+    "kill": Entry("lifecycle", "kill", "Stop machines at once"),
+    "ls": Entry("listing", "ls", "List machines"),
+    "provision": Entry("provisioning", "provision", "Provision machines again"),
+    "regenerate-certs": Entry("provisioning", "regenerate_certs", "Renew the TLS certificates of machines"),
+    "restart": Entry("lifecycle", "restart", "Restart machines"),
+    "rm": Entry("removing", "rm", "Remove machines"),
+    "ssh": Entry("shell", "ssh", "Log into a machine, or run a command on it"),
+    "start": Entry("lifecycle", "start", "Start machines"),
+    "status": Entry("inspecting", "status", "Print the state of a machine"),
+    "stop": Entry("lifecycle", "stop", "Stop machines gracefully"),
+    "upgrade": Entry("provisioning", "upgrade", "Upgrade machines to this program's engine"),
+    "url": Entry("inspecting", "url", "Print the URL of a machine's engine"),
+    "version": Entry("version", "version", "Print the version of this program, or of a machine's engine"),
+    "help": Entry("version", "help_command", "Show help for a command"),
+}
+
+ALIASES: Mapping[str, str] = {"h": "help"}

@@ -1,0 +1,86 @@
+"""``env`` and ``config``: how a Docker client reaches a machine."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+
+import click
+
+from pymachine.machine.bundle import environment
+from pymachine.machine.bundle.shells import DIALECTS, Dialect, detect, dialect
+from pymachine.machine.cli.command import SETTINGS, Command
+from pymachine.machine.cli.invocation import Invocation, current
+from pymachine.machine.errors import MachineError
+
+_SWARM = click.option("--swarm", is_flag=True, help="Connect to the cluster manager on the machine.")
+
+
+@click.command(cls=Command, context_settings=SETTINGS)
+@_SWARM
+@click.option("--shell", default="", metavar="SHELL", help=f"{', '.join(DIALECTS)}; else as $SHELL says.")
+@click.option("-u", "--unset", is_flag=True, help="Print what undoes the set-up.")
+@click.option("--no-proxy", is_flag=True, help="Let the machine's address bypass the HTTP proxy.")
+@click.argument("names", nargs=-1, metavar="[NAME]")
+def env(swarm: bool, shell: str, unset: bool, no_proxy: bool, names: tuple[str, ...]) -> None:
+    """Print the commands that set up a shell for a machine's engine."""
+    invocation = current()
+    if unset:
+        if names:
+            raise MachineError("Error: Expected no machine name when the -u flag is present")
+        lines = _unset(invocation, dialect(shell or detect(invocation.environ)), no_proxy=no_proxy)
+    else:
+        if len(names) > 1:
+            raise MachineError("Error: Expected one machine name as an argument")
+        spoken = dialect(shell or detect(invocation.environ))
+        lines = _set(invocation, spoken, names, swarm=swarm, no_proxy=no_proxy)
+    sys.stdout.write("".join(f"{line}\n" for line in lines))
+
+
+@click.command(cls=Command, context_settings=SETTINGS)
+@_SWARM
+@click.argument("names", nargs=-1, metavar="[NAME]")
+def config(swarm: bool, names: tuple[str, ...]) -> None:
+    """Print the docker command line's flags for a machine's engine."""
+    from pymachine.machine.bundle.connection import connect
+    from pymachine.machine.bundle.flags import flags
+
+    machine = current().one(names)
+    try:
+        connection = connect(machine, swarm=swarm)
+    except MachineError as error:
+        raise MachineError(f"Error running connection boilerplate: {error}", hint=error.hint) from error
+    click.echo(flags(connection))
+
+
+def _set(invocation: Invocation, spoken: Dialect, names: tuple[str, ...], *, swarm: bool, no_proxy: bool) -> list[str]:
+    from pymachine.machine.bundle.connection import connect
+
+    machine = invocation.one(names)
+    try:
+        connection = connect(machine, swarm=swarm)
+    except MachineError as error:
+        raise MachineError(f"Error checking TLS connection: {error}", hint=error.hint) from error
+    values = environment.variables(connection, machine.name)
+    if no_proxy:
+        name, value = environment.with_host(invocation.environ, connection.host)
+        values[name] = value
+    return [*(spoken.set(name, value) for name, value in values.items()), spoken.usage(_typed())]
+
+
+def _unset(invocation: Invocation, spoken: Dialect, *, no_proxy: bool) -> list[str]:
+    lines = [spoken.unset(name) for name in environment.NAMES]
+    if no_proxy:
+        name, value = environment.without_host(invocation.environ)
+        lines.append(spoken.set(name, value) if value else spoken.unset(name))
+    return [*lines, spoken.usage(_typed())]
+
+
+def _typed() -> list[str]:
+    """The command line as typed: the program by its name when that finds it."""
+    program = sys.argv[0]
+    name = os.path.basename(program)
+    found = shutil.which(name)
+    same = found is not None and os.path.realpath(found) == os.path.realpath(program)
+    return [name if same else program, *sys.argv[1:]]

@@ -1,0 +1,66 @@
+"""``ls`` and ``active``."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from pymachine.machine.cli.command import SETTINGS, Command
+from pymachine.machine.cli.invocation import current
+from pymachine.machine.errors import MachineError
+from pymachine.machine.names import natural
+from pymachine.machine.operations.observe import TIMEOUT, Row, from_records, load_all, observe, row_of_damaged
+from pymachine.machine.operations.select import filters_by_state, parse_filters
+
+_SECONDS = click.option(
+    "-t", "--timeout", type=click.FloatRange(min=0), default=TIMEOUT, show_default=True, help="Seconds to wait."
+)
+
+
+@click.command(cls=Command, context_settings=SETTINGS)
+@click.option("-q", "--quiet", is_flag=True, help="Print names only.")
+@click.option(
+    "--filter",
+    "filters",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Show only machines whose driver, state, name, swarm or label is so; name is a regular expression.",
+)
+@_SECONDS
+@click.option("-f", "--format", "format_", type=click.Choice(["table", "json"]), default="table", help="How to print.")
+@click.argument("ignored", nargs=-1, metavar="")
+def ls(quiet: bool, filters: tuple[str, ...], timeout: float, format_: str, ignored: tuple[str, ...]) -> None:
+    """List machines."""
+    rows = _rows(filters, timeout, ask=not quiet or filters_by_state(filters))
+    if quiet:
+        names = sorted(row.name for row in rows)
+        sys.stdout.write("".join(f"{name}\n" for name in names))
+        return
+    from pymachine.machine.output.listing import as_json, as_table
+
+    rows.sort(key=lambda row: natural(row.name))
+    sys.stdout.write(as_json(rows) if format_ == "json" else as_table(rows))
+
+
+@click.command(cls=Command, context_settings=SETTINGS)
+@_SECONDS
+@click.argument("names", nargs=-1, metavar="")
+def active(timeout: float, names: tuple[str, ...]) -> None:
+    """Print the machine that DOCKER_HOST points at."""
+    from pymachine.machine.operations.active import active as find_active
+
+    if names:
+        raise MachineError("Error: Too many arguments given")
+    machines, _ = load_all(current().store)
+    click.echo(find_active(machines, current().environ.get("DOCKER_HOST", ""), timeout=timeout))
+
+
+def _rows(filters: tuple[str, ...], timeout: float, *, ask: bool) -> list[Row]:
+    """The rows that pass; without *ask* from the records alone, and then without damaged ones."""
+    test = parse_filters(filters)
+    machines, damaged = load_all(current().store)
+    if not ask:
+        return [row for row in from_records(machines) if test(row)]
+    rows = observe(machines, current().environ.get("DOCKER_HOST", ""), timeout=timeout)
+    return [row for row in rows + [row_of_damaged(item) for item in damaged] if test(row)]

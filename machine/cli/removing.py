@@ -1,0 +1,63 @@
+"""``rm``."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from pymachine.machine.cli.command import SETTINGS, Command
+from pymachine.machine.cli.errors import Interrupted
+from pymachine.machine.cli.invocation import current
+from pymachine.machine.cli.prompt import confirmed
+from pymachine.machine.errors import MachineError
+from pymachine.machine.operations.report import Report
+from pymachine.machine.operations.together import together
+from pymachine.store.base import Store
+
+
+@click.command(cls=Command, context_settings=SETTINGS)
+@click.option("-f", "--force", is_flag=True, help="Forget the machine even if its host cannot be removed; do not ask.")
+@click.option("-y", "yes", is_flag=True, help="Do not ask.")
+@click.argument("names", nargs=-1, metavar="NAME...")
+@click.pass_context
+def rm(ctx: click.Context, names: tuple[str, ...], force: bool, yes: bool) -> None:
+    """Remove machines, with all that is on them."""
+    if not names:
+        click.echo(ctx.get_help())
+        raise MachineError("Error: Expected to get one or more machine names as arguments")
+    names = tuple(dict.fromkeys(names))
+    click.echo(f"About to remove {', '.join(names)}")
+    click.echo("WARNING: This action will delete both local reference and remote instance.")
+    if not (force or yes or confirmed("Are you sure? (y/n): ")):
+        return
+    try:
+        _remove_all(names, force=force)
+    except KeyboardInterrupt:
+        raise Interrupted(f'Interrupted: run "pymachine rm {" ".join(names)}" again to finish') from None
+
+
+def _remove_all(names: tuple[str, ...], *, force: bool) -> None:
+    from pymachine.machine.cli.inspecting import raise_all
+
+    with current().progress(live=len(names) == 1) as report:
+        store = current().store
+        outcomes = together(lambda name: _remove(store, name, report, force=force), names)
+        raise_all([outcome.error for outcome in outcomes if outcome.error], "")
+
+
+def _remove(store: Store, name: str, report: Report, *, force: bool) -> None:
+    """One machine. With *force* its errors are shown, and are no failure."""
+    from pymachine.machine.operations.remove import remove
+
+    try:
+        remove(store, name, report, force=force)
+    except MachineError as error:
+        failure = MachineError(f'Error removing host "{name}": {error}', hint=error.hint)
+        if not force:
+            raise failure from error
+        print(failure, file=sys.stderr)
+        if name in store.names():
+            print(f'Can\'t remove "{name}"', file=sys.stderr)
+            return
+    report.say(f"Successfully removed {name}")

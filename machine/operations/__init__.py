@@ -1,0 +1,1 @@
+"""Machine operations, one module a verb; free of the command line, so that programs can use them too."""

@@ -1,0 +1,133 @@
+"""Bring a running host to where its engine answers over TLS: SSH, certificate, provisioning, health."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from pymachine.machine.errors import DeadlineExceeded, MachineError
+from pymachine.machine.machine import Machine
+from pymachine.machine.operations.deadline import Deadline
+from pymachine.machine.operations.report import Report
+
+if TYPE_CHECKING:
+    from pymachine.drivers.base import Driver
+    from pymachine.provisioners.base import Provisioned, ProvisionPlan, TLSFiles
+
+ATTEMPT = 5.0
+"""Seconds that one attempt to reach the engine may take."""
+PAUSE = 0.2
+"""Seconds between two attempts."""
+
+
+def provision(
+    machine: Machine, driver: Driver, report: Report, deadline: Deadline, *, renew: bool = False
+) -> Provisioned:
+    """Converge the host and wait for its engine; what was done is in the record, saved.
+
+    The server certificate is made anew when *renew*, or when the one there is does not fit the address.
+    """
+    from pymachine.machine.ssh.connect import open_session
+    from pymachine.provisioners.converge import provision as converge_host
+
+    report.stage("Waiting for SSH to be available...")
+    left = deadline.left("waiting for SSH to be available")
+    with open_session(driver.ssh_endpoint(), timeout=left, report=_noting(machine, report)) as session:
+        tls = server_certificate(machine, driver, renew=renew)
+        report.stage("Detecting the provisioner...")
+        plan = _plan(machine, tls, deadline.left("provisioning"))
+        done = converge_host(session, plan, report.stage)
+    machine.record.provisioned = {
+        "provisioner": done.provisioner,
+        "release": done.release,
+        "at": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+    }
+    machine.save()
+    wait_for_engine(machine, driver, report, deadline)
+    return done
+
+
+def reach(machine: Machine, driver: Driver, report: Report, deadline: Deadline) -> None:
+    """After a start: wait for the engine, with a new server certificate when the address has changed."""
+    if certificate_misfit(machine, [driver.address()]):
+        report.say(f'The address of "{machine.name}" has changed: its server certificate is made anew.')
+        provision(machine, driver, report, deadline)
+        return
+    wait_for_engine(machine, driver, report, deadline)
+
+
+def wait_for_engine(machine: Machine, driver: Driver, report: Report, deadline: Deadline) -> None:
+    """Return once the engine answers over TLS; its version is in the record, saved."""
+    from pymachine.machine.certs.check import check_engine
+
+    report.stage("Checking connection to Docker...")
+    last = ""
+    while True:
+        try:
+            left = deadline.left("checking the connection to Docker")
+        except DeadlineExceeded as error:
+            raise DeadlineExceeded(
+                error.stage,
+                deadline.seconds,
+                last_error=last,
+                look_at=f'See "pymachine ssh {machine.name} journalctl -u pyengine".',
+            ) from None
+        try:
+            version = check_engine(driver.engine_url(), machine.directory, min(left, ATTEMPT)).version
+            break
+        except MachineError as error:
+            last = str(error)
+            time.sleep(min(PAUSE, left))
+    machine.record.provisioned["engine_version"] = version
+    machine.save()
+    report.say("Docker is up and running!")
+
+
+def server_certificate(machine: Machine, driver: Driver, *, renew: bool = False) -> TLSFiles:
+    """The machine's server certificate for the address it has now, made when *renew* or when none fits."""
+    from pymachine.machine.certs.server import issue_server
+
+    from pymachine.provisioners.base import TLSFiles
+
+    hosts = [driver.address()]
+    directory = machine.directory
+    if renew or certificate_misfit(machine, hosts):
+        paths = issue_server(machine.store, machine.name, hosts, machine.record.tls_san)
+        return TLSFiles(ca=paths.ca, cert=paths.cert, key=paths.key)
+    return TLSFiles(ca=directory / "ca.pem", cert=directory / "server.pem", key=directory / "server-key.pem")
+
+
+def certificate_misfit(machine: Machine, hosts: list[str]) -> str:
+    """Why the server certificate cannot serve *hosts*; empty when it can."""
+    from pymachine.machine.certs.server import server_certificate_fits
+
+    return server_certificate_fits(machine.directory, hosts)
+
+
+def hand_out_client_certificate(machine: Machine) -> None:
+    """Copy CA and client certificate to the machine's directory, where ``env`` and ``config`` point."""
+    for name, mode in (("ca.pem", 0o644), ("cert.pem", 0o644), ("key.pem", 0o600)):
+        content = (machine.store.certs_dir() / name).read_bytes()
+        copy = machine.directory / name
+        copy.unlink(missing_ok=True)  # a mode given to open(2) counts for new files only
+        with open(os.open(copy, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
+            file.write(content)
+
+
+def _plan(machine: Machine, tls: TLSFiles, timeout: float) -> ProvisionPlan:
+    from pymachine.provisioners.base import ProvisionPlan
+
+    return ProvisionPlan(
+        machine_name=machine.name,
+        driver_name=machine.record.driver,
+        engine=machine.engine,
+        tls=tls,
+        timeout=timeout,
+    )
+
+
+def _noting(machine: Machine, report: Report) -> Callable[[str], None]:
+    return lambda text: report.note(f"({machine.name}) {text}")

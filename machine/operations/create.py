@@ -1,0 +1,173 @@
+"""Create: from a name and options to a machine whose engine answers, or to one that can be resumed or removed.
+
+The record is on disk before the driver makes anything, and the driver journals each outside thing it makes,
+so whatever stops a create (an error, Ctrl-C, a power cut), the same create goes on from there and ``rm``
+removes it all.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from pymachine.drivers.registry import load as load_driver
+
+from pymachine.drivers.options import build, to_json
+from pymachine.machine.config import EngineOptions, SwarmOptions
+from pymachine.machine.errors import (
+    InvalidOption,
+    MachineError,
+    MachineExists,
+    MachineNotFound,
+    PreCreateCheckFailed,
+)
+from pymachine.machine.machine import Machine
+from pymachine.machine.names import check_name
+from pymachine.machine.operations import converge
+from pymachine.machine.operations.deadline import Deadline
+from pymachine.machine.operations.report import Report
+from pymachine.store.base import Record, Store
+
+if TYPE_CHECKING:
+    from pymachine.drivers.base import Driver
+
+TIMEOUT = 600.0
+"""Seconds that a whole create may take."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is wanted."""
+
+    name: str
+    driver: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """The driver's options that were given, by field name."""
+    environ: Mapping[str, str] = field(default_factory=dict)
+    """Where options that were not given may come from."""
+    engine: EngineOptions = EngineOptions()
+    swarm: SwarmOptions = SwarmOptions()
+    tls_san: tuple[str, ...] = ()
+    timeout: float = TIMEOUT
+
+
+def create(store: Store, request: Request, report: Report) -> Machine:
+    """Create the machine, or go on with an interrupted create of the same request.
+
+    Raises `MachineExists` for a finished machine, `PreCreateCheckFailed` with nothing made, and any other
+    `MachineError` with what was made so far on record.
+    """
+    deadline = Deadline(request.timeout)
+    check_name(request.name)
+    request.swarm.check()
+    kind = load_driver(request.driver)
+    with store.lease(request.name, "create"):
+        found = _unfinished(store, request)
+        wanted = _record(request, kind)
+        machine = Machine(store, _resumed(found, wanted) if found else wanted)
+        _check(machine, report, deadline, new=not found)
+        if found:
+            report.say(f'Resuming the create of "{machine.name}" where it stopped...')
+        else:
+            store.create(machine.record)
+        return _make(machine, report, deadline)
+
+
+def _unfinished(store: Store, request: Request) -> Record | None:
+    """The record of an interrupted create, if there is one; a finished machine is `MachineExists`."""
+    try:
+        record = store.load(request.name)
+    except MachineNotFound:
+        return None
+    if record.phase == "creating":
+        return record
+    if record.phase == "removing":
+        raise MachineError(
+            f'Machine "{record.name}" is still being removed', hint=f'Run "pymachine rm {record.name}" to finish that.'
+        )
+    raise MachineExists(request.name)
+
+
+def _record(request: Request, kind: type[Driver]) -> Record:
+    problems = request.engine.problems()
+    try:
+        options = build(kind.name, kind.Options, request.options, request.environ)
+    except InvalidOption as error:
+        problems.append(str(error))
+    if problems:
+        raise InvalidOption(f"Error setting machine configuration from flags provided: {'; '.join(problems)}")
+    return Record(
+        name=request.name,
+        id=str(uuid.uuid4()),
+        driver=kind.name,
+        created_at=datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+        options=to_json(options),
+        engine=request.engine.to_json(),
+        swarm=request.swarm.to_json(),
+        tls_san=list(request.tls_san),
+    )
+
+
+def _resumed(found: Record, wanted: Record) -> Record:
+    """The found record, once it is sure that the same machine is meant."""
+    differing = [
+        name
+        for name in ("driver", "options", "engine", "swarm", "tls_san")
+        if getattr(found, name) != getattr(wanted, name)
+    ]
+    if differing:
+        raise MachineError(
+            f'Machine "{found.name}" exists: its create has not finished, and was started with another '
+            f"{_differences(found, wanted, differing)}",
+            hint=f'Run it with the same options to go on, or "pymachine rm {found.name}" to start over.',
+        )
+    return found
+
+
+def _differences(found: Record, wanted: Record, names: list[str]) -> str:
+    """Names of what differs, for people; values stay out, since they may be long."""
+    words: list[str] = []
+    for name in names:
+        before, now = getattr(found, name), getattr(wanted, name)
+        if isinstance(before, dict) and found.driver == wanted.driver:
+            words += [key for key in sorted(before | now) if before.get(key) != now.get(key)]
+        elif not isinstance(before, dict):
+            words.append(name)
+    return ", ".join(words) or "driver"
+
+
+def _check(machine: Machine, report: Report, deadline: Deadline, *, new: bool) -> None:
+    """The CA, then the driver's own check; a check that fails leaves no trace of a new machine."""
+    from pymachine.machine.certs.authority import bootstrap
+
+    bootstrap(machine.store, report.say)
+    if not new:
+        return
+    report.stage("Running pre-create checks...")
+    try:
+        machine.driver(report, timeout=deadline.left("running pre-create checks")).pre_create_check()
+    except PreCreateCheckFailed as error:
+        machine.store.delete(machine.name)
+        raise PreCreateCheckFailed(f'Error with pre-create check: "{error}"', hint=error.hint) from error
+    except BaseException:
+        machine.store.delete(machine.name)
+        raise
+
+
+def _make(machine: Machine, report: Report, deadline: Deadline) -> Machine:
+    report.stage("Creating machine...")
+    driver = machine.driver(report, timeout=deadline.left("creating the machine"))
+    driver.create()
+    machine.save()
+    if driver.features.provisions:
+        report.stage("Waiting for machine to be running, this may take a few minutes...")
+        converge.provision(machine, driver, report, deadline)
+    else:
+        converge.hand_out_client_certificate(machine)
+    machine.record.phase = "ready"
+    machine.save()
+    machine.store.journal(machine.name).clear()
+    return machine

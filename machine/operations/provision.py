@@ -1,0 +1,57 @@
+"""Provision again, renew certificates, upgrade: each converges the host once more."""
+
+from __future__ import annotations
+
+from pymachine.machine.errors import MachineError
+from pymachine.machine.machine import Machine
+from pymachine.machine.operations import converge
+from pymachine.machine.operations.changing import changing
+from pymachine.machine.operations.deadline import Deadline
+from pymachine.machine.operations.report import Report
+from pymachine.machine.operations.start import bring_up
+
+TIMEOUT = 600.0
+"""Seconds that converging one machine may take."""
+
+
+def provision(machine: Machine, report: Report, *, timeout: float = TIMEOUT) -> None:
+    """Bring the host to what its record says; changes nothing on a host that is as wanted."""
+    _converge(machine, report, timeout, "provision")
+
+
+def regenerate_certificates(machine: Machine, report: Report, *, timeout: float = TIMEOUT) -> None:
+    """A new server certificate, and the store's current CA and client certificate; containers keep running."""
+    _converge(machine, report, timeout, "regenerate the certificates of", renew=True)
+
+
+def upgrade(machine: Machine, report: Report, *, timeout: float = TIMEOUT) -> None:
+    """Bring the host to the engine that comes with this pymachine, starting it first when it is stopped."""
+    deadline = Deadline(timeout)
+    before = machine.record.provisioned.get("release", "")
+    with changing(machine, "upgrade"):
+        driver = machine.driver(report, timeout=timeout)
+        _must_provision(machine, "upgrade")
+        if driver.state().value != "Running":
+            report.say("Starting machine so machine can be upgraded...")
+            bring_up(machine, report, deadline)
+        report.stage("Upgrading docker...")
+        converge.provision(machine, driver, report, deadline)
+        if machine.record.provisioned["release"] == before:
+            report.say(f'Machine "{machine.name}" has the newest engine already.')
+
+
+def _converge(machine: Machine, report: Report, timeout: float, purpose: str, *, renew: bool = False) -> None:
+    deadline = Deadline(timeout)
+    with changing(machine, purpose):
+        _must_provision(machine, purpose)
+        driver = machine.driver(report, timeout=timeout)
+        if driver.state().value != "Running":
+            raise MachineError("Host is not running", hint=f'Start it first: "pymachine start {machine.name}".')
+        converge.provision(machine, driver, report, deadline, renew=renew)
+
+
+def _must_provision(machine: Machine, purpose: str) -> None:
+    if not machine.driver().features.provisions:
+        raise MachineError(
+            f'Cannot {purpose} machine "{machine.name}": hosts of driver "{machine.record.driver}" are not provisioned'
+        )

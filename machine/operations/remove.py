@@ -1,0 +1,46 @@
+"""Remove a machine: first the host and all that create made outside, then the record and its files."""
+
+from __future__ import annotations
+
+from pymachine.machine.errors import MachineError, MachineNotFound, RecordDamaged
+from pymachine.machine.machine import Machine
+from pymachine.machine.operations.changing import TIMEOUT
+from pymachine.machine.operations.report import Report
+from pymachine.store.base import Store
+
+
+def remove(store: Store, name: str, report: Report, *, force: bool = False, timeout: float = TIMEOUT) -> None:
+    """Remove *name*, whatever a create or remove left of it.
+
+    A driver that fails leaves the record, so that remove can be run again. With *force* the record goes all
+    the same, a damaged one too; the driver's error is raised after that.
+    """
+    _load(store, name, force=force)  # an unknown name must not leave a lock file behind
+    with store.lease(name, "remove"):
+        machine = _load(store, name, force=force)
+        if machine is None:
+            store.delete(name)
+        else:
+            _remove_host(machine, report, force=force, timeout=timeout)
+
+
+def _load(store: Store, name: str, *, force: bool) -> Machine | None:
+    """The machine; with *force* ``None`` for one whose record is damaged."""
+    try:
+        return Machine.load(store, name)
+    except RecordDamaged:
+        if force:
+            return None
+        raise
+
+
+def _remove_host(machine: Machine, report: Report, *, force: bool, timeout: float) -> None:
+    try:
+        machine.record.phase = "removing"
+        machine.save()
+        machine.driver(report, timeout=timeout).remove()
+    except MachineError as error:
+        if force and not isinstance(error, MachineNotFound):
+            machine.store.delete(machine.name)
+        raise
+    machine.store.delete(machine.name)
