@@ -31,6 +31,8 @@ class Endpoint:
     gateway: str = ""
     mac_address: str = ""
     aliases: tuple[str, ...] = ()
+    dns_names: tuple[str, ...] = ()
+    """What the embedded DNS answers for (user-defined networks): aliases, host name, short id."""
     ipv6_address: str = ""
     ipv6_prefix_length: int = 0
     ipv6_gateway: str = ""
