@@ -1,0 +1,189 @@
+"""Ask an engine for its version over mutual TLS: the proof that address, certificates and engine fit together.
+
+With TLS 1.3 a client is told only after the handshake that its certificate is refused, so a request is made and its
+answer read. Every failure is one line with the cause; only certificate problems are `CertificateError`.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import socket
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import urlsplit
+
+from pymachine.machine.errors import CertificateError, MachineError
+
+if TYPE_CHECKING:
+    import ssl
+
+LARGEST_ANSWER = 1 << 20
+"""Bytes; an engine's version is about one kB."""
+
+_REQUEST = "GET /version HTTP/1.1\r\nHost: {host}\r\nUser-Agent: pymachine\r\nConnection: close\r\n\r\n"
+_CERTIFICATE_ALERTS = ("CERTIFICATE", "UNKNOWN_CA", "ACCESS_DENIED", "DECRYPT_ERROR", "HANDSHAKE_FAILURE")
+
+
+@dataclass(frozen=True, slots=True)
+class EngineVersion:
+    """What an engine says of itself."""
+
+    version: str
+    api_version: str
+    min_api_version: str = ""
+    os: str = ""
+    arch: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    host: str
+    port: int
+    certs: Path
+    end: float
+
+    @property
+    def label(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    def left(self) -> float:
+        left = self.end - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        return left
+
+    def failed(self, why: str) -> MachineError:
+        return MachineError(f"the engine at {self.label} {why}")
+
+    def misfit(self, why: str) -> CertificateError:
+        return CertificateError(
+            f"the engine at {self.label} {why}", hint=f'Run "pymachine regenerate-certs {self.certs.name}".'
+        )
+
+
+def check_engine(url: str, cert_dir: Path, timeout: float) -> EngineVersion:
+    """The version of the engine at *url* (``tcp://HOST:PORT``), asked with the certificates in *cert_dir*.
+
+    Takes *timeout* seconds at most. Raises `CertificateError`, with the remedy as hint, when a certificate is at
+    fault, else `MachineError`.
+    """
+    target = _parse(url, cert_dir, time.monotonic() + timeout)
+    import ssl
+
+    context = _context(target)
+    try:
+        return _parse_version(_ask(target, context), target)
+    except TimeoutError:
+        raise target.failed(f"does not answer within {timeout:g} s") from None
+    except ssl.SSLCertVerificationError as error:
+        raise target.misfit(f"shows a certificate that cannot be trusted: {_explain(error)}") from error
+    except ssl.SSLError as error:
+        raise _tls_failure(target, error) from error
+    except socket.gaierror as error:
+        raise target.failed(f"cannot be found: {error.strerror}") from error
+    except OSError as error:
+        raise target.failed(f"cannot be reached: {error.strerror or error}") from error
+
+
+def _parse(url: str, certs: Path, end: float) -> _Target:
+    try:
+        parts = urlsplit(url)
+        if parts.scheme in ("tcp", "https") and parts.hostname:
+            return _Target(parts.hostname, parts.port or 2376, certs, end)
+    except ValueError:
+        pass
+    raise MachineError(f"{url!r} is no engine address of the form tcp://HOST:PORT")
+
+
+def _context(target: _Target) -> ssl.SSLContext:
+    import ssl
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    for name in ("ca.pem", "cert.pem", "key.pem"):
+        if not (target.certs / name).exists():
+            raise CertificateError(
+                f"there is no {target.certs / name}", hint=f'Run "pymachine regenerate-certs {target.certs.name}".'
+            )
+    try:
+        context.load_verify_locations(target.certs / "ca.pem")
+        context.load_cert_chain(target.certs / "cert.pem", target.certs / "key.pem")
+    except ssl.SSLError as error:
+        hint = f'Run "pymachine regenerate-certs --client-certs {target.certs.name}".'
+        why = "the key is another" if error.reason == "KEY_VALUES_MISMATCH" else error.reason or "damaged"
+        raise CertificateError(f"the certificates in {target.certs} cannot be used: {why}", hint=hint) from error
+    except OSError as error:
+        raise MachineError(f"cannot read the certificates in {target.certs}: {error.strerror}") from error
+    return context
+
+
+def _ask(target: _Target, context: ssl.SSLContext) -> bytes:
+    """The whole answer, read with one deadline: a socket's own timeout begins anew with every byte."""
+    with socket.create_connection((target.host, target.port), target.left()) as plain:
+        plain.settimeout(target.left())
+        with context.wrap_socket(plain, server_hostname=target.host) as connection:
+            connection.sendall(_REQUEST.format(host=target.label).encode())
+            answer = bytearray()
+            while len(answer) <= LARGEST_ANSWER:
+                connection.settimeout(target.left())
+                chunk = connection.recv(65536)
+                if not chunk:
+                    return bytes(answer)
+                answer += chunk
+    raise target.failed("answers with more than a version")
+
+
+class _Answer(io.BytesIO):
+    """What http.client wants of a socket."""
+
+    def makefile(self, mode: str, buffering: int = -1) -> io.BytesIO:
+        return self
+
+
+def _parse_version(answer: bytes, target: _Target) -> EngineVersion:
+    from http.client import HTTPException, HTTPResponse
+
+    response = HTTPResponse(cast(socket.socket, _Answer(answer)))
+    try:
+        response.begin()
+        body = response.read()
+    except (HTTPException, ValueError) as error:
+        raise target.failed("gives no HTTP answer" if answer else "closes the connection") from error
+    document = _json_object(body)
+    if response.status != 200:
+        message = _printable(" ".join(str(document.get("message", "")).split())[:200])
+        raise target.failed(f"answers HTTP {response.status}{': ' if message else ''}{message}")
+    if not isinstance(document.get("Version"), str):
+        raise target.failed("is no container engine: its answer holds no version")
+    fields = ("Version", "ApiVersion", "MinAPIVersion", "Os", "Arch")
+    return EngineVersion(*(_printable(str(document.get(field, ""))) for field in fields))
+
+
+def _printable(text: str) -> str:
+    """Without what could steer the user's terminal."""
+    return "".join(letter for letter in text if letter.isprintable())
+
+
+def _json_object(body: bytes) -> dict[str, Any]:
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError):
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
+def _explain(error: ssl.SSLCertVerificationError) -> str:
+    return " ".join(str(error.verify_message or error).split()).rstrip(".")
+
+
+def _tls_failure(target: _Target, error: ssl.SSLError) -> MachineError:
+    reason = error.reason or ""
+    if "ALERT" in reason and any(word in reason for word in _CERTIFICATE_ALERTS):
+        alert = reason.split("ALERT_", 1)[1].replace("_", " ").lower()
+        return target.misfit(f"refuses the client certificate: {alert}")
+    if reason in ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE", "UNEXPECTED_MESSAGE"):
+        return target.failed("does not speak TLS")
+    return target.failed(f"breaks off the TLS handshake: {reason.replace('_', ' ').lower() or error.strerror}")
