@@ -1,0 +1,119 @@
+"""A subnet's bridge on this computer, its way to the outside, and their removal.
+
+Rules stand in chains of our own, named after the bridge, with one jump each; all carry a comment. Sources:
+iptables(8), iptables-extensions(8), ip-link(8), the kernel's ip-sysctl document.
+"""
+
+from __future__ import annotations
+
+import os
+from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
+
+from pymachine.drivers.local import host
+
+LOCK = Path("/run/lock/pymachine-network.lock")
+"""For the whole computer: bridges and forwarding are shared by all local roots."""
+FORWARDING = Path("/proc/sys/net/ipv4/ip_forward")
+WE_ENABLED_FORWARDING = Path("/run/lock/pymachine-ip-forward")
+"""Exists while forwarding is on because of us; in /run, for a reboot sets the switch back too."""
+COMMENT = "pymachine"
+HOOKS = (("nat", "POSTROUTING"), ("filter", "FORWARD"))
+
+
+def ensure(name: str, subnet: IPv4Network, gateway: IPv4Address) -> None:
+    """Bridge, address, rules and forwarding, as far as they are missing."""
+    if not _exists(name):
+        _make(name, subnet, gateway)
+    _allow_forwarding()
+    _make_rules(name, subnet)
+
+
+def remove(name: str) -> None:
+    """Undo `ensure`; fine when parts are missing."""
+    for table, hook in HOOKS:
+        if _ours(table, hook, name):
+            host.run(["iptables", "-w", "-t", table, "-D", hook, *_jump(name)], check=False)
+        for action in ("-F", "-X"):
+            host.run(["iptables", "-w", "-t", table, action, chain(name)], check=False)
+    if _exists(name):
+        host.run(["ip", "link", "delete", name])
+    _restore_forwarding()
+
+
+def remove_port(name: str) -> None:
+    """Delete a machine's network interface; it goes by itself soon after the machine, this waits for it."""
+    if _exists(name):
+        host.run(["ip", "link", "delete", name], check=False)
+
+
+def chain(bridge: str) -> str:
+    """The name of a bridge's chains, in both tables."""
+    return f"PYMACHINE-{bridge}"
+
+
+def _exists(interface: str) -> bool:
+    return Path("/sys/class/net", interface).exists()
+
+
+def _make(name: str, subnet: IPv4Network, gateway: IPv4Address) -> None:
+    # A hardware address of its own: by default a bridge takes its lowest port's and so changes it when
+    # machines come and go, and their neighbour tables go stale.
+    hardware = "02:70:" + ":".join(f"{byte:02x}" for byte in gateway.packed)
+    commands = [
+        f"link add {name} address {hardware} type bridge",
+        f"address add {gateway}/{subnet.prefixlen} broadcast {subnet.broadcast_address} dev {name}",
+        f"link set {name} up",
+    ]
+    host.run(["ip", "-batch", "-"], stdin="\n".join(commands) + "\n")
+    # A machine that is just booting answers no ARP yet; by default the kernel asks again after 1 s only.
+    Path(f"/proc/sys/net/ipv4/neigh/{name}/retrans_time_ms").write_text("50")
+
+
+def _make_rules(name: str, subnet: IPv4Network) -> None:
+    """One transaction a table: naming a chain makes it, or empties it if it is there."""
+    tag = f"-m comment --comment {COMMENT}"
+    rules = [
+        "*nat",
+        f":{chain(name)} - [0:0]",
+        f"-A {chain(name)} -s {subnet} ! -d {subnet} {tag} -j MASQUERADE",
+        "COMMIT",
+        "*filter",
+        f":{chain(name)} - [0:0]",
+        f"-A {chain(name)} -i {name} {tag} -j ACCEPT",
+        f"-A {chain(name)} -o {name} -m conntrack --ctstate RELATED,ESTABLISHED {tag} -j ACCEPT",
+        "COMMIT",
+    ]
+    host.run(["iptables-restore", "-w", "--noflush"], stdin="\n".join(rules) + "\n")
+    for table, hook in HOOKS:
+        if not _ours(table, hook, name):
+            # First, because firewalls such as Docker's end the FORWARD chain with a drop.
+            host.run(["iptables", "-w", "-t", table, "-I", hook, "1", *_jump(name)])
+
+
+def _jump(name: str) -> list[str]:
+    return ["-m", "comment", "--comment", COMMENT, "-j", chain(name)]
+
+
+def _ours(table: str, hook: str, name: str) -> bool:
+    return not host.run(["iptables", "-w", "-t", table, "-C", hook, *_jump(name)], check=False).returncode
+
+
+def _allow_forwarding() -> None:
+    if FORWARDING.read_text().strip() == "0":
+        WE_ENABLED_FORWARDING.parent.mkdir(parents=True, exist_ok=True)
+        WE_ENABLED_FORWARDING.touch()
+        FORWARDING.write_text("1")
+
+
+def _restore_forwarding() -> None:
+    """Switch forwarding off if we switched it on and nobody can have come to rely on it.
+
+    Another bridge (ours, Docker's, libvirt's) means that somebody may.
+    """
+    if not WE_ENABLED_FORWARDING.exists():
+        return
+    if any(Path(entry.path, "bridge").is_dir() for entry in os.scandir("/sys/class/net")):
+        return
+    FORWARDING.write_text("0")
+    WE_ENABLED_FORWARDING.unlink(missing_ok=True)

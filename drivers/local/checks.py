@@ -1,0 +1,118 @@
+"""Whether this computer can run local machines: every problem at once, each with its remedy."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from pymachine.drivers.local import cgroups, host
+from pymachine.drivers.local.images.catalog import Catalog
+from pymachine.drivers.local.images.recipe import DEFAULT_IMAGE
+from pymachine.drivers.local.layout import Layout
+from pymachine.drivers.local.options import Options
+from pymachine.drivers.local.subnets import Leases
+from pymachine.machine.errors import InvalidOption, MachineError, MissingRequirement, PreCreateCheckFailed
+
+PROGRAMS = ("systemd-nspawn", "ip", "iptables", "iptables-restore")
+LEAST_FREE = 512 << 20
+"""Bytes that a machine needs to boot and take the engine."""
+TRY_OVERLAY = (
+    "import ctypes,os,sys;c=ctypes.CDLL(None,use_errno=True);os.chdir(sys.argv[1]);"
+    "[os.mkdir(d) for d in 'luwr'];"
+    "s=c.unshare(0x20000) or c.mount(b'none',b'/',None,ctypes.c_ulong(0x44000),None)"
+    " or c.mount(b'overlay',b'r',b'overlay',ctypes.c_ulong(0),b'lowerdir=l,upperdir=u,workdir=w');"
+    "print(os.strerror(ctypes.get_errno())) if s else open('r/f','w')"
+)
+"""Mounts an overlay in a namespace of its own and writes to it; says why if that fails."""
+
+
+def check(options: Options, layout: Layout) -> None:
+    """Raise the one problem found, or `PreCreateCheckFailed` with all of them; makes nothing."""
+    if sys.platform != "linux":
+        raise MissingRequirement("the local driver needs Linux")
+    if os.geteuid() != 0:
+        raise MissingRequirement(
+            "the local driver needs root: it makes mounts, cgroups and networks",
+            hint="run the command with sudo, as in: sudo -E pymachine create -d local NAME",
+        )
+    problems: list[MachineError] = [InvalidOption(text) for text in options.problems()]
+    problems = problems or list(_problems(options, layout))
+    if len(problems) == 1:
+        raise problems[0]
+    if problems:
+        hints = list(dict.fromkeys(problem.hint for problem in problems if problem.hint))
+        raise PreCreateCheckFailed("; ".join(map(str, problems)), hint="; ".join(hints))
+
+
+def _problems(options: Options, layout: Layout) -> Iterator[MachineError]:
+    missing = [program for program in PROGRAMS if host.find(program) is None]
+    yield from (host.missing(program) for program in dict.fromkeys(missing))
+    yield from _image(options, layout)
+    yield from _cgroups(options)
+    yield from _disk(layout)
+    for mount in options.mounts():
+        if not os.path.exists(mount.source):
+            yield InvalidOption(f"--local-mount: {mount.source} does not exist")
+    if "ip" not in missing and (why := Leases(layout).check(options.network())):
+        yield InvalidOption(why)
+    if (most := os.cpu_count() or 1) < options.cpus:
+        yield InvalidOption(f"--local-cpus: {options.cpus} is more than the {most} of this computer")
+
+
+def _image(options: Options, layout: Layout) -> Iterator[MachineError]:
+    name = options.image or DEFAULT_IMAGE
+    image = Catalog(layout.images).find(name)
+    if image is None:
+        if not options.build_image:
+            yield MissingRequirement(f'there is no image "{name}"', hint="run: pymachine image build")
+        elif host.find("mmdebstrap") is None:
+            yield host.missing("mmdebstrap")
+    elif why := Catalog(layout.images).damage(image):
+        yield MissingRequirement(f'the image "{name}" is damaged: {why}', hint="run: pymachine image build --force")
+
+
+def _cgroups(options: Options) -> Iterator[MachineError]:
+    trees = cgroups.hierarchies()
+    if not trees:
+        yield MissingRequirement("no cgroup hierarchy is mounted in /sys/fs/cgroup")
+    for tree in trees:
+        if not os.access(tree.mount, os.W_OK) or os.statvfs(tree.mount).f_flag & os.ST_RDONLY:
+            yield MissingRequirement(f"the cgroup hierarchy {tree.mount} is not writable")
+    offered = {controller for tree in trees for controller in tree.controllers}
+    for wanted, controller in ((options.memory_bytes(), "memory"), (options.cpus, "cpuset")):
+        if wanted and controller not in offered:
+            yield MissingRequirement(f"this computer has no {controller} cgroup controller to keep the limit")
+
+
+def _disk(layout: Layout) -> Iterator[MachineError]:
+    place = existing_parent(layout.machines)
+    free = shutil.disk_usage(place).free
+    if free < LEAST_FREE:
+        yield MissingRequirement(f"only {free >> 20} MiB are free in {place}; a machine needs {LEAST_FREE >> 20} MiB")
+        return
+    why = overlay_problem(place)
+    if why:
+        yield MissingRequirement(
+            f"overlay mounts do not work in {place}: {why}",
+            hint="set PYMACHINE_LOCAL_ROOT to a folder on ext4, xfs or btrfs",
+        )
+
+
+def existing_parent(path: Path) -> Path:
+    """The nearest folder above that is there."""
+    while not path.is_dir():
+        path = path.parent
+    return path
+
+
+def overlay_problem(place: Path) -> str:
+    """Why the kernel will not mount an overlay whose upper layer is in *place*; empty when it will."""
+    with tempfile.TemporaryDirectory(prefix=".pymachine-check-", dir=place) as scratch:
+        command = [sys.executable, "-I", "-S", "-c", TRY_OVERLAY, scratch]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=30)
+    return done.stdout.strip() or host.last_line(done.stderr) * bool(done.returncode)

@@ -1,0 +1,259 @@
+"""The local driver: systemd-nspawn hosts over copy-on-write images, on a bridge of this computer."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from pymachine.drivers.base import Context, Driver, State
+from pymachine.drivers.local import bridge, cgroups, checks, jsonfile, launch, process, readiness, seed
+from pymachine.drivers.local import options as local_options
+from pymachine.drivers.local.images.catalog import Catalog, Image
+from pymachine.drivers.local.images.recipe import DEFAULT_IMAGE
+from pymachine.drivers.local.layout import Layout, MachinePaths, veth_name
+from pymachine.drivers.local.process import Process
+from pymachine.drivers.local.removal import remove_tree
+from pymachine.drivers.local.subnets import Lease, Leases, spread
+from pymachine.machine.errors import DeadlineExceeded, DriverError
+from pymachine.machine.ssh.base import SSHEndpoint
+
+POWER_OFF = signal.SIGRTMIN + 4
+"""What systemd takes for ``systemctl poweroff`` (systemd(1), Signals)."""
+ASK_AGAIN_SECONDS = 2.0
+"""A machine that is just booting does not hear the first request."""
+KILL_SECONDS = 20.0
+RESOURCES = ("address", "subnet", "image")
+"""What this driver keeps in the record."""
+RESOLVED = Path("/run/systemd/resolve/resolv.conf")
+
+
+class LocalDriver(Driver):
+    """A host on this computer, sharing its kernel."""
+
+    name = "local"
+    description = "Linux hosts on this computer, sharing its kernel (systemd-nspawn)"
+    Options = local_options.Options
+
+    def __init__(self, options: local_options.Options, context: Context) -> None:
+        super().__init__(options, context)
+        self.options: local_options.Options = options
+        self._layout = Layout.from_environment()
+        self._paths: MachinePaths = self._layout.machine(context.machine_id)
+        self._leases = Leases(self._layout)
+        self._catalog = Catalog(self._layout.images)
+
+    def pre_create_check(self) -> None:
+        """Root, programs, image, cgroups, overlay, disk, subnet and mounts: all that is wrong at once."""
+        checks.check(self.options, self._layout)
+
+    def create(self) -> None:
+        """Make and start the host, or go on with an interrupted create."""
+        deadline = time.monotonic() + self.context.timeout
+        self._step("create.directory", self._make_directory, directory=self.context.machine_id)
+        self._step("create.image", self._pin_image, image=self.options.image or DEFAULT_IMAGE)
+        self._step("create.address", self._take_address, subnet=self.options.subnet or "default")
+        self._step("create.layer", self._write_layer, hostname=self.context.name)
+        self._step("create.boot", lambda: self._boot(deadline), unit=launch.cgroup_name(self.context.machine_id))
+
+    def start(self) -> None:
+        """Start a stopped host; fine when running."""
+        self._require_machine()
+        self._boot(time.monotonic() + self.context.timeout)
+
+    def stop(self) -> None:
+        """Power the host off; fine when stopped. Raises `DeadlineExceeded` when it does not go."""
+        running = self._running()
+        if running is not None:
+            self._power_off(running)
+        self._sweep()
+
+    def kill(self) -> None:
+        """Stop at once; fine when stopped."""
+        running = self._running()
+        if running is not None:
+            running.signal(signal.SIGKILL)
+            if not running.wait(KILL_SECONDS):
+                raise DeadlineExceeded("killing the machine", KILL_SECONDS, look_at=str(self._paths.console))
+        self._sweep()
+
+    def remove(self) -> None:
+        """Remove the host and all that create made; fine when there is nothing."""
+        self.kill()
+        self._leases.release(self.context.machine_id)
+        remove_tree(self._paths.directory)
+        self._catalog.unpin(self.context.machine_id)
+        _remove_if_empty(self._layout.machines)
+        if any([self.context.resources.pop(name, None) for name in RESOURCES]):
+            self.context.save()
+
+    def state(self) -> State:
+        """Running, Stopped, or none when create has not made anything."""
+        if not self._paths.directory.is_dir():
+            return State.ERROR if self.context.resources.get("address") else State.NONE
+        return State.RUNNING if self._running() else State.STOPPED
+
+    def address(self) -> str:
+        """The address that the machine has for its whole life."""
+        address = self.context.resources.get("address")
+        if not address:
+            raise DriverError(f'machine "{self.context.name}" has no address yet')
+        return str(address)
+
+    def ssh_endpoint(self) -> SSHEndpoint:
+        """Port 22, with the key and the pinned host key in the machine's directory."""
+        directory = self.context.directory
+        return SSHEndpoint(
+            self.address(),
+            self.options.ssh_user,
+            key_path=directory / "id_ed25519",
+            known_hosts=directory / "known_hosts",
+        )
+
+    def leftovers(self) -> list[str]:
+        """What is still there of the machine, in words; empty after `remove`."""
+        machine_id = self.context.machine_id
+        found = [str(self._paths.directory)] if os.path.lexists(self._paths.directory) else []
+        name = launch.cgroup_name(machine_id)
+        found += [str(path) for path in cgroups.directories(name, cgroups.hierarchies()) if path.exists()]
+        if Path("/sys/class/net", veth_name(machine_id)).exists():
+            found.append(f"interface {veth_name(machine_id)}")
+        if self._leases.find(machine_id):
+            found.append("its address")
+        return found + [f"pin of image {i.digest[:12]}" for i in self._catalog.images() if machine_id in i.machines]
+
+    def _step(self, name: str, action: Callable[[], dict[str, str]], **facts: str) -> None:
+        """One journalled step; each action finds out itself what is there already."""
+        self.context.journal.begin(name, **facts)
+        made = action()
+        self.context.resources.update(made)
+        self.context.save()
+        self.context.journal.complete(name, **made)
+
+    def _make_directory(self) -> dict[str, str]:
+        self._paths.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        jsonfile.write(self._paths.record, {"id": self.context.machine_id, "name": self.context.name})
+        return {}
+
+    def _pin_image(self) -> dict[str, str]:
+        wanted = self.context.resources.get("image") or self.options.image or DEFAULT_IMAGE
+        if self.options.build_image and self._catalog.find(wanted) is None:
+            from pymachine.drivers.local.images.build import build
+
+            build(wanted, report=self.context.report, layout=self._layout)
+        return {"image": self._catalog.pin(wanted, self.context.machine_id, self._paths.directory).digest}
+
+    def _take_address(self) -> dict[str, str]:
+        lease = self._lease()
+        return {"address": str(lease.address), "subnet": str(lease.subnet)}
+
+    def _write_layer(self) -> dict[str, str]:
+        from pymachine.machine.ssh.keys import ensure_key
+
+        key = ensure_key(self.context.directory / "id_ed25519")
+        lease, image = self._lease(), self._image()
+        identity = seed.Identity(self.context.machine_id, self.context.name, lease, key, self.options.ssh_user)
+        host_key = seed.write_layer(self._paths, image.rootfs, identity)
+        self._pin_host_key(str(lease.address), host_key)
+        return {}
+
+    def _pin_host_key(self, address: str, host_key: str) -> None:
+        """We made the key, so it is known before the first connection."""
+        kind, value = host_key.split()[:2]
+        path = self.context.directory / "known_hosts"
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        with open(handle, "w", encoding="utf-8") as file:
+            file.write(f"{address} {kind} {value}\n")
+
+    def _boot(self, deadline: float) -> dict[str, str]:
+        """Start unless running, and wait for SSH."""
+        lease = self._lease()
+        if self._running() is None:
+            self._sweep()
+            self._write_resolv_conf()
+            launch.start(self._launch(lease))
+        readiness.wait_for_banner(
+            str(lease.address),
+            deadline,
+            alive=lambda: self._running() is not None,
+            console=lambda: launch.console_end(self._paths),
+        )
+        return {}
+
+    def _launch(self, lease: Lease) -> launch.Launch:
+        limits = cgroups.Limits(self.options.memory_bytes(), choose_cpus(self.options.cpus, spread(lease)))
+        return launch.Launch(
+            self.context.machine_id, self._paths, self._image().rootfs, lease.bridge, limits, self.options.mounts()
+        )
+
+    def _lease(self) -> Lease:
+        known = self.context.resources
+        wanted = self.options.network()
+        if wanted is None and known.get("subnet"):
+            from ipaddress import IPv4Network
+
+            wanted = IPv4Network(str(known["subnet"]))
+        return self._leases.acquire(self.context.machine_id, wanted, str(known.get("address", "")))
+
+    def _image(self) -> Image:
+        digest = str(self.context.resources.get("image", ""))
+        image = self._catalog.find(digest) if digest else None
+        if image is None:
+            raise DriverError(f'the image of machine "{self.context.name}" is gone: {digest[:12] or "none noted"}')
+        return image
+
+    def _write_resolv_conf(self) -> None:
+        host_file = Path("/etc/resolv.conf")
+        text = host_file.read_text(errors="replace") if host_file.exists() else ""
+        uplink = RESOLVED.read_text(errors="replace") if RESOLVED.exists() else ""
+        self._paths.resolv_conf.write_text(seed.resolv_conf(text, uplink))
+
+    def _running(self) -> Process | None:
+        noted = process.read(self._paths.pid)
+        return noted if noted is not None and noted.alive() else None
+
+    def _power_off(self, running: Process) -> None:
+        deadline = time.monotonic() + self.context.timeout
+        while time.monotonic() < deadline:
+            init = process.init_of(running)
+            if init is not None:
+                init.signal(POWER_OFF)
+            if running.wait(min(ASK_AGAIN_SECONDS, max(0.0, deadline - time.monotonic()))):
+                return
+        raise DeadlineExceeded(
+            "waiting for the machine to power off",
+            self.context.timeout,
+            last_error=launch.console_end(self._paths),
+            look_at=f"pymachine kill {self.context.name} stops it at once",
+        )
+
+    def _sweep(self) -> None:
+        """What the kernel does not take away by itself when a machine has ended."""
+        self._paths.pid.unlink(missing_ok=True)
+        cgroups.remove(launch.cgroup_name(self.context.machine_id))
+        bridge.remove_port(veth_name(self.context.machine_id))
+
+    def _require_machine(self) -> None:
+        if not self._paths.upper.is_dir():
+            raise DriverError(
+                f'the files of machine "{self.context.name}" are gone from {self._layout.machines}',
+                hint=f"pymachine rm {self.context.name}",
+            )
+
+
+def choose_cpus(wanted: int, number: int) -> str:
+    """A cpuset list of *wanted* CPUs that this process may use; neighbours in *number* get others first."""
+    usable = sorted(os.sched_getaffinity(0))
+    if not 0 < wanted < len(usable):
+        return ""
+    first = number * wanted
+    return ",".join(str(cpu) for cpu in sorted(usable[(first + i) % len(usable)] for i in range(wanted)))
+
+
+def _remove_if_empty(directory: Path) -> None:
+    try:
+        directory.rmdir()
+    except OSError:
+        return
