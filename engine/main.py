@@ -1,0 +1,67 @@
+"""``pyengine``: reads the configuration, starts the spawner, serves the Engine API until told to stop.
+
+The order matters. The spawner is started first, while this process has one thread and little memory, because
+it is a fork; only then come asyncio and the services. SIGTERM and SIGINT stop the engine and leave containers
+running; SIGHUP reads certificates and configuration again.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from pymachine.engine.config import ConfigError, EngineConfig
+from pymachine.engine.config_sources import Sources
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Run the engine; exits with 1 when it cannot start, after one line for each reason."""
+    try:
+        sources = Sources(sys.argv[1:] if argv is None else argv)
+        config = sources.load()
+    except ConfigError as error:
+        _die(*error.problems)
+    _run(sources, config)
+
+
+def _run(sources: Sources, config: EngineConfig) -> None:
+    from pymachine.engine import logsetup
+    from pymachine.engine.lock import AlreadyRunning, EngineLock
+
+    logsetup.set_up(config.level)
+    try:
+        lock = EngineLock(config.data_root, config.pidfile)
+    except AlreadyRunning as error:
+        _die(str(error))
+    except OSError as error:
+        _die(f"cannot use {error.filename}: {error.strerror}")
+    try:
+        _serve(sources, config)
+    finally:
+        lock.release()
+
+
+def _serve(sources: Sources, config: EngineConfig) -> None:
+    from pymachine.engine.runtime.client import ShimRuntime
+
+    runtime = ShimRuntime.launch(exec_root=config.exec_root)
+
+    import asyncio
+
+    from pymachine.dockerapi.listeners import ListenError
+    from pymachine.dockerapi.tls import CertificateError
+    from pymachine.engine.life import live
+
+    try:
+        asyncio.run(live(sources, config, runtime))
+    except (ListenError, CertificateError) as error:
+        _die(str(error))
+
+
+def _die(*lines: str) -> None:
+    for line in lines:
+        print(f"pyengine: {line}", file=sys.stderr)
+    raise SystemExit(1)
+
+
+if __name__ == "__main__":
+    main()
