@@ -19,6 +19,8 @@ _SHAPES: Mapping[str, dict[str, Any]] = {
     "list": {"type": str, "multiple": True},
 }
 """click's words for the types of `OptionSpec`."""
+_ALIASES: Mapping[str, tuple[str, ...]] = {"--none-url": ("--url",)}
+"""docker-machine's names, where they do not begin with the driver's."""
 
 
 def chosen_driver(args: Sequence[str], environ: Mapping[str, str]) -> str:
@@ -53,7 +55,8 @@ def _flag(spec: OptionSpec) -> click.Option:
     shape = dict(_SHAPES[spec.type])
     if spec.metavar and spec.type != "bool":
         shape["metavar"] = spec.metavar
-    return click.Option([spec.flag, _PREFIX + spec.field], help=_help(spec), **shape)
+    names = [spec.flag, *_ALIASES.get(spec.flag, ())]
+    return click.Option([*names, _PREFIX + spec.field], help=_help(spec), **shape)
 
 
 def _help(spec: OptionSpec) -> str:

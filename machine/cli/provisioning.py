@@ -34,7 +34,7 @@ def provision(names: tuple[str, ...], timeout: float) -> None:
 
 @click.command("regenerate-certs", cls=Command, context_settings=SETTINGS)
 @click.option("-f", "--force", is_flag=True, help="Do not ask.")
-@click.option("--client-certs", is_flag=True, help="Also renew CA and client certificate when they have expired.")
+@click.option("--client-certs", is_flag=True, help="Also make a new client certificate, and renew an old CA.")
 @_TIMEOUT_FLAG
 @click.argument("names", nargs=-1, metavar="[NAME...]")
 def regenerate_certs(names: tuple[str, ...], force: bool, client_certs: bool, timeout: float) -> None:
@@ -48,7 +48,7 @@ def regenerate_certs(names: tuple[str, ...], force: bool, client_certs: bool, ti
         from pymachine.machine.certs.authority import bootstrap
 
         with current().progress() as report:
-            bootstrap(current().store, report.say)
+            bootstrap(current().store, report.say, renew=True)
     on_each(names, lambda machine, report: operation(machine, report, timeout=timeout))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -89,13 +88,13 @@ def wait_for_engine(machine: Machine, driver: Driver, report: Report, deadline: 
 def server_certificate(machine: Machine, driver: Driver, *, renew: bool = False) -> TLSFiles:
     """The machine's server certificate for the address it has now, made when *renew* or when none fits."""
     from pymachine.machine.certs.server import issue_server
-
     from pymachine.provisioners.base import TLSFiles
 
     hosts = [driver.address()]
     directory = machine.directory
     if renew or certificate_misfit(machine, hosts):
-        paths = issue_server(machine.store, machine.name, hosts, machine.record.tls_san)
+        extra, master = machine.record.tls_san, machine.swarm.master
+        paths = issue_server(machine.store, machine.name, hosts, extra, swarm_master=master)
         return TLSFiles(ca=paths.ca, cert=paths.cert, key=paths.key)
     return TLSFiles(ca=directory / "ca.pem", cert=directory / "server.pem", key=directory / "server-key.pem")
 
@@ -104,17 +103,15 @@ def certificate_misfit(machine: Machine, hosts: list[str]) -> str:
     """Why the server certificate cannot serve *hosts*; empty when it can."""
     from pymachine.machine.certs.server import server_certificate_fits
 
-    return server_certificate_fits(machine.directory, hosts)
+    ca = machine.store.certs_dir() / "ca.pem"
+    return server_certificate_fits(machine.directory, [*hosts, *machine.record.tls_san], ca=ca)
 
 
 def hand_out_client_certificate(machine: Machine) -> None:
     """Copy CA and client certificate to the machine's directory, where ``env`` and ``config`` point."""
-    for name, mode in (("ca.pem", 0o644), ("cert.pem", 0o644), ("key.pem", 0o600)):
-        content = (machine.store.certs_dir() / name).read_bytes()
-        copy = machine.directory / name
-        copy.unlink(missing_ok=True)  # a mode given to open(2) counts for new files only
-        with open(os.open(copy, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
-            file.write(content)
+    from pymachine.machine.certs.authority import copy_client
+
+    copy_client(machine.store, machine.directory)
 
 
 def _plan(machine: Machine, tls: TLSFiles, timeout: float) -> ProvisionPlan:

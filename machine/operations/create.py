@@ -73,7 +73,13 @@ def create(store: Store, request: Request, report: Report) -> Machine:
             report.say(f'Resuming the create of "{machine.name}" where it stopped...')
         else:
             store.create(machine.record)
-        return _make(machine, report, deadline)
+        try:
+            return _make(machine, report, deadline)
+        except MachineError as error:
+            error.add_note(
+                f'Run the same create again to go on from there, or "pymachine rm {machine.name}" to clean up.'
+            )
+            raise
 
 
 def _unfinished(store: Store, request: Request) -> Record | None:
