@@ -18,6 +18,9 @@ class GraphDriver(ABC):
     """
 
     name: ClassVar[str]
+    keeps_whiteouts: ClassVar[bool] = True
+    """Whether a layer's directory holds its difference only, with deletions as whiteouts (a 0/0 character device,
+    ``trusted.overlay.opaque``); otherwise it starts as a copy of the parent and deletions are carried out."""
 
     @abstractmethod
     def has_layer(self, chain_id: str) -> bool:
@@ -30,11 +33,15 @@ class GraphDriver(ABC):
 
     @abstractmethod
     def remove_layer(self, chain_id: str) -> None:
-        """Remove a layer; fine when absent."""
+        """Remove a layer; fine when absent. Kept, quietly, while a container or another layer stands on it."""
 
     @abstractmethod
     def layers(self) -> Iterator[str]:
         """The chain ids of all whole layers."""
+
+    @abstractmethod
+    def layer_path(self, chain_id: str) -> Path:
+        """The directory that `new_layer` gave out, of a whole layer; only for reading. `KeyError` if absent."""
 
     @abstractmethod
     def create_container(self, container_id: str, top_layer: str | None) -> Rootfs:

@@ -1,0 +1,101 @@
+"""Routes of images (Engine API 1.24 to 1.47, section "Image")."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+from pymachine.dockerapi.errors import InvalidArgument
+from pymachine.dockerapi.filters import Filters
+from pymachine.dockerapi.messages import Answer, Handler, Request, empty, json_lines, json_response
+from pymachine.dockerapi.routing import Route
+from pymachine.engine.images import importing
+from pymachine.engine.images.listing import FILTERS
+from pymachine.engine.images.reference import Reference, parse
+from pymachine.engine.images.service import ImageService
+
+
+def image_routes(service: ImageService) -> list[Route]:
+    """The endpoints that *service* serves."""
+    api = _ImageAPI(service)
+    routes: list[tuple[str, str, Handler]] = [
+        ("GET", "/images/json", api.summaries),
+        ("POST", "/images/create", api.create),
+        ("GET", "/images/{name*}/json", api.inspect),
+        ("GET", "/images/{name*}/history", api.history),
+        ("POST", "/images/{name*}/tag", api.tag),
+    ]
+    return [Route(method, pattern, handler) for method, pattern, handler in routes]
+
+
+class _ImageAPI:
+    def __init__(self, service: ImageService) -> None:
+        self._service = service
+
+    async def summaries(self, request: Request) -> Answer:
+        query = request.query
+        filters = Filters.parse(query.text("filters"), FILTERS)
+        if query.text("filter"):  # before API 1.25
+            filters = Filters({"reference": [query.text("filter")]})
+        images = await self._service.summaries(filters, everything=query.flag("all"), shared_size=query.flag("shared-size"))
+        return json_response([_listed(image, request.version) for image in images])
+
+    async def inspect(self, request: Request) -> Answer:
+        image = await self._service.inspect(request.params["name"])
+        if request.version < (1, 44):
+            image["VirtualSize"] = image["Size"]
+        if request.version < (1, 45):
+            image |= {"Container": "", "ContainerConfig": image["Config"]}
+        return json_response(image)
+
+    async def history(self, request: Request) -> Answer:
+        return json_response(await self._service.history(request.params["name"]))
+
+    async def tag(self, request: Request) -> Answer:
+        query = request.query
+        await self._service.tag(request.params["name"], query.text("repo"), query.text("tag"))
+        return empty(201)
+
+    async def create(self, request: Request) -> Answer:
+        if request.query.text("fromSrc"):
+            return await self._import(request)
+        raise InvalidArgument("fromImage or fromSrc is required")
+
+    async def _import(self, request: Request) -> Answer:
+        query = request.query
+        source = query.text("fromSrc")
+        target = _target(query.text("repo"), query.text("tag"))
+        options: dict[str, Any] = {
+            "changes": query.all("changes"),
+            "message": query.text("message") or f"Imported from {source}",
+            "platform": query.text("platform"),
+        }
+        if source == "-":
+            image = await self._service.import_archive(request.body, target, **options)
+        else:
+            async with importing.fetched(source) as body:
+                image = await self._service.import_archive(body, target, **options)
+        return json_lines(_items([{"status": image.id}]))
+
+
+def _target(repository: str, tag: str) -> Reference | None:
+    if not repository:
+        return None
+    reference = parse(f"{repository}:{tag}" if tag else repository)
+    if reference.digest:
+        raise InvalidArgument("cannot import digest reference")
+    return reference.with_default_tag()
+
+
+def _listed(image: dict[str, Any], version: tuple[int, int]) -> dict[str, Any]:
+    if version < (1, 44):
+        image["VirtualSize"] = image["Size"]
+    if version < (1, 43):
+        image["RepoTags"] = image["RepoTags"] or ["<none>:<none>"]
+        image["RepoDigests"] = image["RepoDigests"] or ["<none>@<none>"]
+    return image
+
+
+async def _items(values: list[dict[str, Any]]) -> AsyncIterator[dict[str, Any]]:
+    for value in values:
+        yield value

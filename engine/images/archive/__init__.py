@@ -1,0 +1,1 @@
+"""Tar archives: reading them safely into directories, and giving back the very same bytes."""
