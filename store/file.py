@@ -30,6 +30,8 @@ from pymachine.store.schema import check_schema, dump_record, parse_record, read
 
 _REMOVED = ".removed-"
 """What a machine's directory is called from the moment it is deleted until its files are gone."""
+_ATTEMPTS = 100
+"""How often a deletion of the same name may take the directory away under a create."""
 
 
 class FileStore(Store):
@@ -81,7 +83,7 @@ class FileStore(Store):
         self._ensure()
         with storage_errors("cannot write", path):
             self._refuse_foreign(path.parent)
-            for _ in range(3):  # a machine just deleted may take its directory away under us
+            for _ in range(_ATTEMPTS):
                 make_directory(path.parent)
                 with contextlib.suppress(FileNotFoundError):
                     try:

@@ -7,12 +7,11 @@ Formats: the private half is OpenSSH's own (openssh-portable, PROTOCOL.key), the
 from __future__ import annotations
 
 import contextlib
-import os
 import stat
-import tempfile
 from pathlib import Path
 
 from pymachine.machine.errors import MachineError, SSHError
+from pymachine.store.atomic import create_file, make_directory, replace_file
 
 KEY_COMMENT = "pymachine"
 
@@ -48,24 +47,9 @@ def _make(path: Path) -> None:
 
     key = Ed25519PrivateKey.generate()
     private = key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption())
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    temporary = _write_private(path, private)
-    try:
-        with contextlib.suppress(FileExistsError):
-            # A hard link never replaces a file: when another process was quicker, its key stands.
-            os.link(temporary, path)
-    finally:
-        os.unlink(temporary)
-
-
-def _write_private(path: Path, content: bytes) -> str:
-    """A synced temporary file beside *path*; mkstemp makes it 0600."""
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    with open(handle, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(handle)
-    return temporary
+    make_directory(path.parent)
+    with contextlib.suppress(FileExistsError):  # another process was quicker: its key stands
+        create_file(path, private)
 
 
 def _public_line(path: Path) -> str:
@@ -83,9 +67,7 @@ def _public_line(path: Path) -> str:
     if known.split()[:2] == derived.split()[:2]:
         return known
     line = f"{derived} {KEY_COMMENT}"
-    temporary = _write_private(beside, f"{line}\n".encode())
-    os.chmod(temporary, 0o644)
-    os.replace(temporary, beside)
+    replace_file(beside, f"{line}\n".encode(), mode=0o644)
     return line
 
 
