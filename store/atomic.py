@@ -41,7 +41,9 @@ def make_directory(path: Path) -> None:
         path.mkdir(mode=0o700)
     except FileExistsError:
         if not path.is_dir():
-            raise
+            if os.path.lexists(path):
+                raise
+            make_directory(path)  # it was removed meanwhile
     except FileNotFoundError:
         make_directory(path.parent)
         path.mkdir(mode=0o700, exist_ok=True)

@@ -12,6 +12,7 @@ Directories are 0700, files 0600. Reading makes nothing and waits for nobody.
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import shutil
@@ -206,15 +207,19 @@ class FileStore(Store):
 def _remove_tree(path: Path) -> None:
     """Remove what may be a file, a link or a tree, also while another process does the same."""
     with contextlib.suppress(FileNotFoundError):
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path, onerror=_forgive_missing)
-        else:
-            path.unlink()
+        if path.is_symlink() or not path.is_dir():
+            return path.unlink()
+        for _ in range(_ATTEMPTS):  # a create that had the directory open may put one more file into it
+            shutil.rmtree(path, onerror=_forgive_haste)
+            if not path.exists():
+                return
 
 
-def _forgive_missing(function: object, path: str, info: tuple[object, BaseException, object]) -> None:
-    if not isinstance(info[1], FileNotFoundError):
-        raise info[1]
+def _forgive_haste(function: object, path: str, info: tuple[object, BaseException, object]) -> None:
+    """Pass over what is gone already, and what is not empty yet."""
+    error = info[1]
+    if not (isinstance(error, OSError) and error.errno in (errno.ENOENT, errno.ENOTEMPTY)):
+        raise error
 
 
 def _is_foreign(directory: Path) -> bool:
