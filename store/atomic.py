@@ -37,17 +37,19 @@ def storage_errors(action: str, path: Path) -> Iterator[None]:
 
 def make_directory(path: Path) -> None:
     """A private directory (0700), with the parents it needs; fine when it exists."""
-    try:
-        path.mkdir(mode=0o700)
-    except FileExistsError:
-        if not path.is_dir():
-            if os.path.lexists(path):
+    for attempts_left in range(9, -1, -1):  # it may come and go while we look
+        try:
+            return path.mkdir(mode=0o700)
+        except FileExistsError:
+            if path.is_dir():
+                return
+            if not attempts_left:
                 raise
-            make_directory(path)  # it was removed meanwhile
-    except FileNotFoundError:
-        make_directory(path.parent)
-        path.mkdir(mode=0o700, exist_ok=True)
-        sync_directory(path.parent)
+        except FileNotFoundError:
+            if not attempts_left:
+                raise
+            make_directory(path.parent)
+            sync_directory(path.parent.parent)
 
 
 def replace_file(path: Path, content: bytes, *, mode: int = 0o600) -> None:
