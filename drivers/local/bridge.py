@@ -11,6 +11,7 @@ from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 
 from pymachine.drivers.local import host
+from pymachine.machine.errors import DriverError
 
 LOCK = Path("/run/lock/pymachine-network.lock")
 """For the whole computer: bridges and forwarding are shared by all local roots."""
@@ -21,16 +22,23 @@ COMMENT = "pymachine"
 HOOKS = (("nat", "POSTROUTING"), ("filter", "FORWARD"))
 
 
-def ensure(name: str, subnet: IPv4Network, gateway: IPv4Address) -> None:
-    """Bridge, address, rules and forwarding, as far as they are missing."""
+def ensure(name: str, subnet: IPv4Network, gateway: IPv4Address, owner: str) -> None:
+    """Bridge, address, rules and forwarding, as far as they are missing.
+
+    *owner* is the local root; raises `DriverError` when the bridge is another's.
+    """
     if not _exists(name):
-        _make(name, subnet, gateway)
+        _make(name, subnet, gateway, owner)
+    elif (other := _owner(name)) != owner:
+        raise DriverError(f"{subnet} is in use by {other or 'another program'} (bridge {name})")
     _allow_forwarding()
     _make_rules(name, subnet)
 
 
-def remove(name: str) -> None:
-    """Undo `ensure`; fine when parts are missing."""
+def remove(name: str, owner: str) -> None:
+    """Undo `ensure`; fine when parts are missing, and nothing is touched when the bridge is another's."""
+    if _exists(name) and _owner(name) != owner:
+        return
     for table, hook in HOOKS:
         if _ours(table, hook, name):
             host.run(["iptables", "-w", "-t", table, "-D", hook, *_jump(name)], check=False)
@@ -56,7 +64,11 @@ def _exists(interface: str) -> bool:
     return Path("/sys/class/net", interface).exists()
 
 
-def _make(name: str, subnet: IPv4Network, gateway: IPv4Address) -> None:
+def _owner(name: str) -> str:
+    return Path("/sys/class/net", name, "ifalias").read_text().strip().removeprefix("pymachine ")
+
+
+def _make(name: str, subnet: IPv4Network, gateway: IPv4Address, owner: str) -> None:
     # A hardware address of its own: by default a bridge takes its lowest port's and so changes it when
     # machines come and go, and their neighbour tables go stale.
     hardware = "02:70:" + ":".join(f"{byte:02x}" for byte in gateway.packed)
@@ -66,6 +78,7 @@ def _make(name: str, subnet: IPv4Network, gateway: IPv4Address) -> None:
         f"link set {name} up",
     ]
     host.run(["ip", "-batch", "-"], stdin="\n".join(commands) + "\n")
+    Path("/sys/class/net", name, "ifalias").write_text(f"pymachine {owner}")
     # A machine that is just booting answers no ARP yet; by default the kernel asks again after 1 s only.
     Path(f"/proc/sys/net/ipv4/neigh/{name}/retrans_time_ms").write_text("50")
 

@@ -47,6 +47,7 @@ class Leases:
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
         self._path = layout.network / "state.json"
+        self._owner = str(layout.root)
 
     def acquire(self, machine_id: str, wanted: IPv4Network | None, preferred: str = "") -> Lease:
         """The machine's lease, made if it has none; its bridge is there when this returns.
@@ -57,7 +58,7 @@ class Leases:
         with locked(bridge.LOCK, "waiting for the network lock"):
             state = self._load()
             lease = self._find(state, machine_id) or self._allocate(state, machine_id, wanted, preferred)
-            bridge.ensure(lease.bridge, lease.subnet, lease.gateway)
+            bridge.ensure(lease.bridge, lease.subnet, lease.gateway, self._owner)
         return lease
 
     def find(self, machine_id: str) -> Lease | None:
@@ -145,10 +146,9 @@ class Leases:
                 del leases[machine_id]
             self._drop_if_empty(state, subnet)
 
-    @staticmethod
-    def _drop_if_empty(state: dict[str, Any], subnet: str) -> None:
+    def _drop_if_empty(self, state: dict[str, Any], subnet: str) -> None:
         if not state["subnets"][subnet]:
-            bridge.remove(bridge_name(IPv4Network(subnet)))
+            bridge.remove(bridge_name(IPv4Network(subnet)), self._owner)
             del state["subnets"][subnet]
 
 
