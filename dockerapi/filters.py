@@ -16,6 +16,8 @@ from typing import Any
 from pymachine.dockerapi.errors import InvalidArgument
 
 _DURATION_UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
+_DURATION_PART = re.compile(r"(\d{1,15}(?:\.\d{0,12})?|\.\d{1,12})(h|ms|m|s|us|µs|ns)", re.ASCII)
+_DURATION = re.compile(rf"(?:{_DURATION_PART.pattern})+", re.ASCII)
 _UNIX_SECONDS = re.compile(r"\d{1,15}(\.\d{1,12})?", re.ASCII)
 
 
@@ -120,25 +122,12 @@ def _boolean(value: str) -> bool | None:
 
 def duration(text: str) -> float:
     """Seconds of a duration as Go writes it (``1h30m``, ``10s``, ``1.5h``); raises `ValueError`."""
-    total, number, unit, sign = 0.0, "", "", 1.0
-    if text[:1] in "+-" and text:
-        sign, text = (-1.0 if text[0] == "-" else 1.0), text[1:]
-    for character in text + "0":
-        if character.isdigit() or character == ".":
-            if unit:
-                total += float(number) * _DURATION_UNITS[unit] if unit in _DURATION_UNITS else _bad(text)
-                number, unit = "", ""
-            number += character
-        else:
-            unit += character
-    # The digit added at the end closes the last unit; a number left without one is no duration.
-    if number != "0" or not text:
-        _bad(text)
-    return sign * total
-
-
-def _bad(text: str) -> float:
-    raise ValueError(f"not a duration: {text!r}")
+    sign, written = (-1.0, text[1:]) if text.startswith("-") else (1.0, text.removeprefix("+"))
+    if written == "0":
+        return 0.0
+    if not written or _DURATION.fullmatch(written) is None:
+        raise ValueError(f"not a duration: {text!r}")
+    return sign * sum(float(number) * _DURATION_UNITS[unit] for number, unit in _DURATION_PART.findall(written))
 
 
 def timestamp(text: str, now: float | None = None) -> float:
