@@ -1,0 +1,289 @@
+"""A running container as the daemon sees it: one connection to its shim, and one more for each open stream."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import errno
+import itertools
+import os
+import secrets
+import signal
+import socket
+from typing import Any, cast
+
+from pymachine.engine.runtime import leftovers, record, seccomp, wire
+from pymachine.engine.runtime.base import ExecHandle, ExitStatus, ProcessStream, StartFailed
+from pymachine.engine.runtime.spec import Process, Resources
+
+
+class Connection:
+    """Messages to and from a shim."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader, self._writer = reader, writer
+
+    @classmethod
+    async def over(cls, sock: socket.socket) -> Connection:
+        """A connection over a connected socket, which it owns from now on."""
+        sock.setblocking(False)
+        return cls(*await asyncio.open_connection(sock=sock))
+
+    async def send(self, message: Any) -> None:
+        """Send one message; one that can't be sent shows in `receive`."""
+        self._writer.write(wire.pack(message))
+        try:
+            await self._writer.drain()
+        except ConnectionError:
+            pass
+
+    async def receive(self) -> dict[str, Any] | None:
+        """The next message; ``None`` when the shim has gone."""
+        try:
+            header = await self._reader.readexactly(4)
+            return cast(dict[str, Any], wire.unpack(await self._reader.readexactly(wire.body_size(header))))
+        except (asyncio.IncompleteReadError, ConnectionError, ValueError):
+            return None
+
+    def end_sending(self) -> None:
+        """Tell the shim that nothing more comes: during a start, that it is given up."""
+        try:
+            self._writer.write_eof()
+        except OSError:
+            pass
+
+    async def drain(self) -> None:
+        """Wait until the shim has gone."""
+        while await self.receive() is not None:
+            pass
+
+    def close(self) -> None:
+        """Close it."""
+        self._writer.close()
+
+
+class SocketStream:
+    """A process's streams over a socket of its shim."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+
+    async def read(self, limit: int = 65536) -> bytes:
+        """Some bytes; ``b""`` at the end."""
+        try:
+            return await asyncio.get_running_loop().sock_recv(self._sock, limit)
+        except OSError:
+            return b""
+
+    async def write(self, data: bytes) -> None:
+        """Send *data* to standard input, waiting while that is full; `ConnectionError` when it has ended."""
+        try:
+            await asyncio.get_running_loop().sock_sendall(self._sock, data)
+        except OSError as error:
+            if isinstance(error, ConnectionError):
+                raise
+            raise BrokenPipeError(error.errno, error.strerror) from error
+
+    async def write_eof(self) -> None:
+        """Nothing more comes for standard input."""
+        try:
+            self._sock.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
+
+    async def close(self) -> None:
+        """Leave; the process goes on."""
+        self._sock.close()
+
+
+class ShimExec:
+    """A process that exec added."""
+
+    def __init__(self, container: ShimHandle, key: str, pid: int, exited: asyncio.Future[ExitStatus]) -> None:
+        self._container, self._key, self._exited = container, key, exited
+        self.pid = pid
+
+    async def wait(self) -> ExitStatus:
+        """How it ended; code 137 when the container ended first and told no more."""
+        return await asyncio.shield(self._exited)
+
+    async def resize(self, rows: int, columns: int) -> None:
+        """Set the size of its terminal."""
+        await self._container.request("resize", key=self._key, rows=rows, columns=columns)
+
+
+class ShimHandle:
+    """Implements `pymachine.engine.runtime.base.ContainerHandle`."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        bundle: str,
+        cgroup: str,
+        filters: seccomp.Cache,
+        *,
+        pid: int,
+        started_at: float,
+    ) -> None:
+        self.pid, self.started_at = pid, started_at
+        self._connection, self._bundle, self._cgroup, self._filters = connection, bundle, cgroup, filters
+        self._ids = itertools.count(1)
+        self._answers: dict[int, asyncio.Future[dict[str, Any]]] = {}
+        self._execs: dict[str, asyncio.Future[ExitStatus]] = {}
+        self._exited: asyncio.Future[ExitStatus] = asyncio.get_running_loop().create_future()
+        self._listening = asyncio.ensure_future(self._listen())
+
+    async def wait(self) -> ExitStatus:
+        """The exit status, once there is one."""
+        return await asyncio.shield(self._exited)
+
+    async def attach(self, *, stdin: bool, stdout: bool, stderr: bool, close_stdin: bool = True) -> ProcessStream:
+        """Join the standard streams; `ProcessLookupError` when the container has ended."""
+        wanted = {"stdin": stdin, "stdout": stdout, "stderr": stderr, "close_stdin": close_stdin}
+        sock, answer = await self._ask({"op": "attach", **wanted})
+        if answer is None:
+            sock.close()
+            raise ProcessLookupError(errno.ESRCH, "the container is not running")
+        return SocketStream(sock)
+
+    async def exec(
+        self, process: Process, *, stdin: bool, stdout: bool, stderr: bool
+    ) -> tuple[ExecHandle, ProcessStream | None]:
+        """Start *process* inside; raises `StartFailed`."""
+        key = secrets.token_hex(8)
+        exited = self._execs[key] = asyncio.get_running_loop().create_future()
+        request = {
+            "op": "exec", "key": key, "process": dataclasses.asdict(process),
+            "bpf": await self._filters.program_for(process),
+            "stdin": stdin, "stdout": stdout, "stderr": stderr, "close_stdin": True,
+        }  # fmt: skip
+        sock: socket.socket | None = None
+        try:
+            sock, answer = await self._ask(request)
+            if answer is None:
+                raise StartFailed("OCI runtime exec failed: the container is not running: unknown")
+            if "error" in answer:
+                raise StartFailed(answer["error"], answer["code"])
+        except BaseException as error:
+            del self._execs[key]
+            if sock is not None:
+                sock.close()
+            if isinstance(error, ProcessLookupError):
+                raise StartFailed(f"OCI runtime exec failed: {error.strerror}: unknown") from None
+            raise
+        stream = SocketStream(sock) if stdin or stdout or stderr else sock.close()
+        return ShimExec(self, key, answer["pid"], exited), stream
+
+    async def resize(self, rows: int, columns: int) -> None:
+        """Set the terminal's size."""
+        await self.request("resize", rows=rows, columns=columns)
+
+    async def signal(self, number: int) -> None:
+        """Send a signal to the first process; `ProcessLookupError` when it is gone."""
+        await self.request("signal", number=number)
+
+    async def pause(self) -> None:
+        """Stop all processes."""
+        await self.request("pause")
+
+    async def resume(self) -> None:
+        """Let them go on."""
+        await self.request("resume")
+
+    async def update(self, resources: Resources) -> list[str]:
+        """Change the limits that *resources* sets; warnings about those that can't be."""
+        answer = await self.request("update", resources=dataclasses.asdict(resources))
+        return cast(list[str], answer["warnings"])
+
+    def abandon(self) -> None:
+        """End the container, unasked for as it has become."""
+        try:
+            os.kill(self.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+
+    async def request(self, operation: str, **arguments: Any) -> dict[str, Any]:
+        """Ask the shim for *operation*; raises the `OSError` that it answers with."""
+        number = next(self._ids)
+        if self._exited.done():
+            raise ProcessLookupError(errno.ESRCH, "the container is not running")
+        answer = self._answers[number] = asyncio.get_running_loop().create_future()
+        await self._connection.send({"op": operation, "id": number, **arguments})
+        message = await answer
+        if "errno" in message:
+            raise OSError(message["errno"], message["error"])
+        return message
+
+    async def _ask(self, request: dict[str, Any]) -> tuple[socket.socket, dict[str, Any] | None]:
+        """Open a connection of its own for *request*; the connection and the answer."""
+        loop = asyncio.get_running_loop()
+        try:
+            sock = open_socket(self._bundle)
+        except OSError:
+            raise ProcessLookupError(errno.ESRCH, "the container is not running") from None
+        try:
+            await loop.sock_sendall(sock, wire.pack(request))
+            header = await _receive_exactly(sock, 4)
+            body = await _receive_exactly(sock, wire.body_size(header)) if header else b""
+        except OSError:
+            return sock, None
+        except BaseException:
+            sock.close()
+            raise
+        return sock, cast(dict[str, Any], wire.unpack(body)) if body else None
+
+    async def _listen(self) -> None:
+        while (message := await self._connection.receive()) is not None:
+            if "exit" in message:
+                self._end(ExitStatus(**message["exit"]))
+            elif "exec_exit" in message:
+                self._exec_ended(message)
+            elif answer := self._answers.pop(message.get("id", 0), None):
+                answer.set_result(message)
+        if not self._exited.done():
+            self._end(await leftovers.clear(self._bundle, lost=137))
+        self._connection.close()
+
+    def _exec_ended(self, message: dict[str, Any]) -> None:
+        exited = self._execs.pop(message["exec_exit"], None)
+        if exited is not None and not exited.done():
+            exited.set_result(ExitStatus(message["code"], message["finished_at"]))
+
+    def _end(self, status: ExitStatus) -> None:
+        self._exited.set_result(status)
+        for answer in self._answers.values():
+            answer.set_result({"errno": errno.ESRCH, "error": "the container is not running"})
+        self._answers.clear()
+        for exited in self._execs.values():
+            exited.set_result(ExitStatus(137, status.finished_at))
+        self._execs.clear()
+
+
+def open_socket(bundle: str) -> socket.socket:
+    """A socket connected to the shim of *bundle*, by a path that fits into sun_path whatever the bundle's is."""
+    folder = os.open(bundle, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        sock.connect(f"/proc/self/fd/{folder}/{record.SOCKET}")
+        sock.setblocking(False)
+    except OSError:
+        sock.close()
+        raise
+    finally:
+        os.close(folder)
+    return sock
+
+
+async def connect(bundle: str) -> Connection:
+    """A control connection to the shim of *bundle*; `OSError` when there is none."""
+    return await Connection.over(open_socket(bundle))
+
+
+async def _receive_exactly(sock: socket.socket, size: int) -> bytes:
+    parts = b""
+    while len(parts) < size:
+        part = await asyncio.get_running_loop().sock_recv(sock, size - len(parts))
+        if not part:
+            return b""
+        parts += part
+    return parts
