@@ -8,9 +8,7 @@ again from those (`start`), so a daemon that was killed loses nothing.
 from __future__ import annotations
 
 import asyncio
-import logging
-import secrets
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable
 from ipaddress import IPv4Address, IPv4Interface
 from pathlib import Path
 from typing import Any
@@ -21,16 +19,12 @@ from pymachine.engine.network import hostfiles, startup, views, wiring
 from pymachine.engine.network.base import Endpoint, PortBinding, Sandbox
 from pymachine.engine.network.catalog import Catalog, NetworkRequest
 from pymachine.engine.network.config import NetworkConfig
-from pymachine.engine.network.firewall import Firewall
-from pymachine.engine.network.forwarder import Relay
-from pymachine.engine.network.ipam import AddressPool, mac_of
-from pymachine.engine.network.links import mac_bytes
+from pymachine.engine.network.endpoints import Endpoints
 from pymachine.engine.network.namespaces import run_in_thread
-from pymachine.engine.network.ports import PortTable, host_has_ipv6
+from pymachine.engine.network.publishing import Publisher, target
 from pymachine.engine.network.records import NetworkRecord, RecordStore
-from pymachine.engine.network.sandboxes import LiveSandbox, NamespaceLinks, translated
+from pymachine.engine.network.sandboxes import LiveSandbox, NamespaceLinks
 
-_log = logging.getLogger(__name__)
 _LINK_GRACE = 0.2
 """Seconds that a dying network namespace has to take its links along, before we delete them ourselves:
 each deletion stalls every other change of links for about 16 ms."""
@@ -46,13 +40,9 @@ class BridgeController:
         """Tells a container's name for ``network inspect``; the container service sets it."""
         self._events = events
         self._namespaces = NamespaceLinks(exec_root / "netns")
-        self._firewall = Firewall(config.bridge) if config.iptables else None
-        ipv6 = config.userland_proxy and host_has_ipv6()
-        self._ports = PortTable(default_ip=config.default_bind_ip, ipv6=ipv6)
-        self._pools: dict[str, AddressPool] = {}
+        self._publisher = Publisher(config, self.catalog.find)
+        self._endpoints = Endpoints()
         self._live: dict[str, LiveSandbox] = {}
-        self._leaving: dict[str, asyncio.Task[None]] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
         self._changing = asyncio.Lock()
 
     # --- the daemon's life
@@ -64,16 +54,15 @@ class BridgeController:
             view = await asyncio.to_thread(wiring.look, startup.own_bridges(self.catalog, self.config))
             startup.settle_default_bridge(self.catalog, self.config, view)
             await asyncio.to_thread(startup.make_bridges, self.catalog.bridges(), self.config.mtu)
-            self._pools = {record.id: startup.pool_of(record, self.config) for record in self.catalog.bridges()}
+            for record in self.catalog.bridges():
+                self._endpoints.set_pool(record.id, startup.pool_of(record))
             self._drop_all()
             for sandbox in live:
                 await self._adopt(sandbox)
             self._namespaces.keep_only({sandbox.container_id for sandbox in live})
             if self.config.ip_forward:
                 await asyncio.to_thread(wiring.turn_forwarding_on)
-            if self._firewall is not None:
-                rules = [port for state in self._live.values() for port in state.published]
-                await self._firewall.start(self.catalog.bridges(), rules)
+            await self._publisher.start(self.catalog.bridges(), list(self._live.values()))
             self._remove_strays(view)
 
     async def close(self) -> None:
@@ -83,14 +72,12 @@ class BridgeController:
 
     async def settle(self) -> None:
         """Wait for what goes on in the background (links and rules of released sandboxes)."""
-        while self._tasks:
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._endpoints.settle()
 
     async def remove_all(self) -> None:
         """A clean uninstall: no link, rule or record of ours is left. Containers must have been released."""
         await self.close()
-        if self._firewall is not None:
-            await self._firewall.remove()
+        await self._publisher.remove()
         await asyncio.to_thread(wiring.delete_links, [record.bridge for record in self.catalog.bridges()])
         for record in self.catalog.all():
             self.catalog.drop(record)
@@ -114,13 +101,20 @@ class BridgeController:
         sandbox = Sandbox(container_id, mode)
         state = LiveSandbox(sandbox)
         if not mode.startswith("container:"):
-            endpoint = await self._new_endpoint(container_id, mode, ipv4_address, mac_address, aliases, hostname)
+            endpoint = await self._endpoints.make(
+                self.catalog.find(_reference(mode)),
+                container_id=container_id,
+                hostname=hostname,
+                ipv4_address=ipv4_address,
+                mac_address=mac_address,
+                aliases=aliases,
+            )
             sandbox.endpoints.append(endpoint)
             try:
                 if endpoint.ip_address:
-                    state.held = self._ports.take(ports)
+                    state.held = self._publisher.take(ports)
             except BaseException:
-                self._give_back(endpoint)
+                self._endpoints.give_back(endpoint)
                 raise
             sandbox.ports = [held.binding for held in state.held]
         self._live[container_id] = state
@@ -133,7 +127,12 @@ class BridgeController:
         state = self._state(sandbox)
         self._namespaces.put(sandbox.container_id, pid)
         plugs = [self._plug(state, endpoint) for endpoint in sandbox.endpoints if endpoint.ip_address]
-        await asyncio.gather(self._in_namespace(lambda: wiring.plug_in(pid, plugs, fresh=True)), self._publish(state))
+        # Both at once, and both to their end: a failed start must find all that it has to take back.
+        wiring_up = self._in_namespace(lambda: wiring.plug_in(pid, plugs, fresh=True))
+        results = await asyncio.gather(wiring_up, self._publisher.publish(state), return_exceptions=True)
+        for result in results:
+            if result is not None:
+                raise result
         state.wired = True
         for endpoint in sandbox.endpoints:
             self._tell("connect", endpoint, sandbox.container_id)
@@ -144,9 +143,8 @@ class BridgeController:
         if state is None:
             return
         self._namespaces.remove(sandbox.container_id)
-        state.close()
-        self._ports.give_back(state.held)
-        self._leave(state.sandbox.endpoints, self._unpublish(state), grace=_LINK_GRACE)
+        self._publisher.give_back(state)
+        self._endpoints.leave(state.sandbox.endpoints, self._publisher.unpublish(state), grace=_LINK_GRACE)
         if state.wired:
             for endpoint in state.sandbox.endpoints:
                 self._tell("disconnect", endpoint, sandbox.container_id)
@@ -169,19 +167,24 @@ class BridgeController:
             name = self.name_of(sandbox.container_id)
             raise Forbidden(f"endpoint with name {name} already exists in network {record.name}")
         _check_joinable(sandbox, record)
-        endpoint = await self._new_endpoint(
-            sandbox.container_id, record.id, ipv4_address, mac_address, aliases, hostname
+        endpoint = await self._endpoints.make(
+            record,
+            container_id=sandbox.container_id,
+            hostname=hostname,
+            ipv4_address=ipv4_address,
+            mac_address=mac_address,
+            aliases=aliases,
         )
         if pid:
             plug = self._plug(state, endpoint)
             try:
                 await self._in_namespace(lambda: wiring.plug_in(pid, [plug], fresh=False))
             except BaseException:
-                self._give_back(endpoint)
+                self._endpoints.give_back(endpoint)
                 raise
         sandbox.endpoints.append(endpoint)
         if pid:
-            await self._publish(state)
+            await self._publisher.publish(state)
             self._tell("connect", endpoint, sandbox.container_id)
         return endpoint
 
@@ -194,11 +197,9 @@ class BridgeController:
             name = self.name_of(sandbox.container_id)
             raise Forbidden(f"container {name} is not connected to network {record.name}")
         sandbox.endpoints.remove(endpoint)
-        state.close()
-        unpublished = self._unpublish(state)
-        self._leave([endpoint], unpublished, grace=0.0)
+        self._endpoints.leave([endpoint], self._publisher.unpublish(state), grace=0.0)
         if pid:
-            await self._wait_gone(endpoint)
+            await self._endpoints.gone(endpoint)
             await self._reroute(state, pid)
             self._tell("disconnect", endpoint, sandbox.container_id)
 
@@ -234,7 +235,7 @@ class BridgeController:
         if mode.startswith("container:"):
             return views.settings(Sandbox("", mode), "")
         try:
-            record = self.catalog.find(self._reference(mode))
+            record = self.catalog.find(_reference(mode))
             endpoint = Endpoint(record.name, record.id, "")
         except (NotFound, InvalidArgument):
             endpoint = Endpoint(mode, "", "")
@@ -264,8 +265,8 @@ class BridgeController:
             self.catalog.keep(record)
             try:
                 await asyncio.to_thread(startup.make_bridges, [record], self.config.mtu)
-                self._pools[record.id] = startup.pool_of(record, self.config)
-                await self._write_networks()
+                self._endpoints.set_pool(record.id, startup.pool_of(record))
+                await self._publisher.set_networks(self.catalog.bridges())
             except BaseException:
                 await self._discard(record)
                 raise
@@ -293,45 +294,6 @@ class BridgeController:
             raise EngineError(f"the network of container {sandbox.container_id[:12]} was given back already")
         return state
 
-    def _reference(self, mode: str) -> str:
-        return "bridge" if mode in ("", "default") else mode
-
-    async def _new_endpoint(
-        self, container_id: str, mode: str, ipv4: str, mac: str, aliases: tuple[str, ...], hostname: str
-    ) -> Endpoint:
-        record = self.catalog.find(self._reference(mode))
-        endpoint = Endpoint(record.name, record.id, secrets.token_hex(32), aliases=aliases)
-        if record.driver != "bridge":
-            return endpoint
-        if mac:
-            _check_mac(mac)
-        if ipv4 and record.predefined:
-            raise InvalidArgument("user specified IP address is supported on user defined networks only")
-        endpoint.ip_address = await self._take_address(record, ipv4)
-        endpoint.prefix_length = record.network.prefixlen
-        endpoint.gateway = "" if record.internal else record.gateway
-        endpoint.mac_address = mac.lower() or mac_of(endpoint.ip_address)
-        if not record.predefined:
-            endpoint.dns_names = tuple(dict.fromkeys(filter(None, (*aliases, hostname, container_id[:12]))))
-        return endpoint
-
-    async def _take_address(self, record: NetworkRecord, wanted: str) -> str:
-        pool = self._pools[record.id]
-        while True:
-            try:
-                return pool.take(wanted)
-            except InvalidArgument:
-                raise
-            except EngineError:
-                waiting = [self._leaving[wanted]] if wanted in self._leaving else list(self._leaving.values())
-                if not waiting or (wanted and wanted not in self._leaving):
-                    raise
-                await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-
-    def _give_back(self, endpoint: Endpoint) -> None:
-        if endpoint.ip_address and (pool := self._pools.get(endpoint.network_id)):
-            pool.give_back(endpoint.ip_address)
-
     def _plug(self, state: LiveSandbox, endpoint: Endpoint) -> wiring.Plug:
         record = self.catalog.find(endpoint.network_id)
         return wiring.Plug(
@@ -344,101 +306,27 @@ class BridgeController:
             hairpin=bool(state.held),
         )
 
-    async def _in_namespace(self, work: Any) -> None:
+    async def _in_namespace(self, work: Callable[[], None]) -> None:
         try:
             await run_in_thread(work)
         except OSError as error:
             raise EngineError(f"failed to set up the container's network: {error.strerror or error}") from error
 
-    def _target(self, state: LiveSandbox) -> tuple[Endpoint, NetworkRecord] | None:
-        """Where published ports lead: the first endpoint that has a way out."""
-        for endpoint in state.sandbox.endpoints:
-            if endpoint.gateway:
-                return endpoint, self.catalog.find(endpoint.network_id)
-        return None
-
-    async def _publish(self, state: LiveSandbox) -> None:
-        if not state.held or state.published or state.relays or (target := self._target(state)) is None:
-            return
-        endpoint, record = target
-        await self._relay(state, endpoint)
-        if self._firewall is not None:
-            state.published = translated(state, endpoint, record)
-            try:
-                await self._firewall.publish(state.published)
-            except EngineError:
-                state.published = []
-                raise
-
-    async def _relay(self, state: LiveSandbox, endpoint: Endpoint) -> None:
-        for held in state.held:
-            if self._firewall is None or ":" in held.binding.host_ip:
-                relay = Relay(held, endpoint.ip_address, held.binding.container_port)
-                state.relays.append(relay)
-                await relay.start()
-
-    async def _unpublish(self, state: LiveSandbox) -> None:
-        published, state.published = state.published, []
-        if self._firewall is not None and published:
-            await self._firewall.unpublish(published)
-
-    def _leave(self, endpoints: Sequence[Endpoint], unpublish: Coroutine[Any, Any, None], *, grace: float) -> None:
-        """Take rules and links away in the background; an address stays taken until its link is gone."""
-        leaving = list(endpoints)
-        task = asyncio.create_task(self._take_away(leaving, unpublish, grace))
-        self._tasks.add(task)
-        for endpoint in leaving:
-            if endpoint.ip_address:
-                self._leaving[endpoint.ip_address] = task
-
-        def done(_: asyncio.Task[None]) -> None:
-            self._tasks.discard(task)
-            for endpoint in leaving:
-                self._give_back(endpoint)
-                self._leaving.pop(endpoint.ip_address, None)
-
-        task.add_done_callback(done)
-
-    async def _take_away(self, endpoints: list[Endpoint], unpublish: Coroutine[Any, Any, None], grace: float) -> None:
-        try:
-            await unpublish
-        except EngineError as error:
-            _log.error("rules of released ports remain until the next start: %s", error)
-        names = [wiring.host_link(endpoint.endpoint_id) for endpoint in endpoints if endpoint.ip_address]
-        if names and wiring.existing(names):
-            await asyncio.sleep(grace)
-            try:
-                await asyncio.to_thread(lambda: wiring.delete_links(wiring.existing(names)))
-            except OSError as error:
-                _log.error("%s", error)
-
-    async def _wait_gone(self, endpoint: Endpoint) -> None:
-        if task := self._leaving.get(endpoint.ip_address):
-            await asyncio.wait([task])
-
     async def _reroute(self, state: LiveSandbox, pid: int) -> None:
-        if (target := self._target(state)) is not None:
-            gateway = IPv4Address(target[0].gateway)
+        if (endpoint := target(state)) is not None:
+            gateway = IPv4Address(endpoint.gateway)
             await self._in_namespace(lambda: wiring.set_default_route(pid, gateway))
-            await self._publish(state)
+            await self._publisher.publish(state)
 
     async def _adopt(self, sandbox: Sandbox) -> None:
         state = self._live[sandbox.container_id] = LiveSandbox(sandbox, wired=True)
         for endpoint in sandbox.endpoints:
-            if endpoint.ip_address and (pool := self._pools.get(endpoint.network_id)):
-                pool.adopt(endpoint.ip_address)
-        state.held, problems = self._ports.adopt(sandbox.ports)
-        for problem in problems:
-            _log.warning("container %s: %s", sandbox.container_id[:12], problem)
-        if target := self._target(state):
-            await self._relay(state, target[0])
-            if self._firewall is not None:
-                state.published = translated(state, *target)
+            self._endpoints.adopt(endpoint)
+        await self._publisher.adopt(state)
 
     def _drop_all(self) -> None:
         for state in self._live.values():
-            state.close()
-            self._ports.give_back(state.held)
+            self._publisher.give_back(state)
         self._live.clear()
 
     def _remove_strays(self, view: wiring.HostView) -> None:
@@ -446,18 +334,12 @@ class BridgeController:
         held = {wiring.host_link(e.endpoint_id) for s in self._live.values() for e in s.sandbox.endpoints}
         ours = [name for record in self.catalog.bridges() for name in view.strays.get(record.bridge, [])]
         if strays := [name for name in ours if name not in held]:
-            task = asyncio.create_task(asyncio.to_thread(wiring.delete_links, strays))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-
-    async def _write_networks(self) -> None:
-        if self._firewall is not None:
-            await self._firewall.set_networks(self.catalog.bridges())
+            self._endpoints.run(asyncio.to_thread(wiring.delete_links, strays))
 
     async def _discard(self, record: NetworkRecord) -> None:
         self.catalog.drop(record)
-        self._pools.pop(record.id, None)
-        await self._write_networks()
+        self._endpoints.drop_pool(record.id)
+        await self._publisher.set_networks(self.catalog.bridges())
         await asyncio.to_thread(wiring.delete_links, [record.bridge])
 
     def _tell(self, action: str, endpoint: Endpoint, container_id: str) -> None:
@@ -471,10 +353,5 @@ def _check_joinable(sandbox: Sandbox, record: NetworkRecord) -> None:
         raise Forbidden("container cannot be connected to host, none or another container's network")
 
 
-def _check_mac(mac: str) -> None:
-    try:
-        data = mac_bytes(mac)
-    except ValueError:
-        raise InvalidArgument(f"invalid MAC address: {mac}") from None
-    if data[0] & 1:
-        raise InvalidArgument(f"invalid MAC address: {mac} is a multicast address")
+def _reference(mode: str) -> str:
+    return "bridge" if mode in ("", "default") else mode

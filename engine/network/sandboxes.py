@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pymachine.engine.network.base import Endpoint, Sandbox
+from pymachine.engine.network.base import Sandbox
 from pymachine.engine.network.forwarder import Relay
 from pymachine.engine.network.ports import HeldPort
-from pymachine.engine.network.records import NetworkRecord
 from pymachine.engine.network.rules import Published
 
 
@@ -27,22 +26,6 @@ class LiveSandbox:
         for relay in self.relays:
             relay.close()
         self.relays.clear()
-
-
-def translated(live: LiveSandbox, endpoint: Endpoint, record: NetworkRecord) -> list[Published]:
-    """The rules that lead a sandbox's IPv4 ports to *endpoint*."""
-    return [
-        Published(
-            held.binding.protocol,
-            held.binding.host_ip,
-            held.binding.host_port,
-            endpoint.ip_address,
-            held.binding.container_port,
-            record.bridge,
-        )
-        for held in live.held
-        if ":" not in held.binding.host_ip
-    ]
 
 
 class NamespaceLinks:

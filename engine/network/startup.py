@@ -76,7 +76,7 @@ def make_bridges(networks: Sequence[NetworkRecord], mtu: int) -> None:
             raise EngineError(f"failed to set up network {record.name}: {error.strerror or error}") from error
 
 
-def pool_of(record: NetworkRecord, config: NetworkConfig) -> AddressPool:
+def pool_of(record: NetworkRecord) -> AddressPool:
     """A new pool for a network, with what containers must not get kept out."""
     pool = AddressPool(record.network, record.gateway_address, record.range)
     for address in record.aux_addresses.values():

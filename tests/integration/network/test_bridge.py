@@ -1,0 +1,258 @@
+"""Containers on a bridge: they reach each other, the host and the outside, and nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import subprocess
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from pymachine.dockerapi.errors import EngineError
+from pymachine.engine.network.base import PortBinding
+from pymachine.engine.network.catalog import NetworkRequest
+from support.network_lab import Lab, Namespace, ask_tcp, ask_udp, ping, tcp_server, udp_server
+
+pytestmark = pytest.mark.root
+InLab = Callable[..., Any]
+
+
+@asynccontextmanager
+async def outside_machine(lab: Lab) -> AsyncIterator[tuple[Namespace, str]]:
+    """A machine on a link of its own to the host; yields it and the host's address there."""
+    outside = lab.namespace()
+    network = next(n for n in lab.subnet.supernet(new_prefix=16).subnets(new_prefix=30) if not n.overlaps(lab.subnet))
+    host, other = str(network.network_address + 1), str(network.network_address + 2)
+    link = f"{lab.bridge}o"
+    run = subprocess.check_call
+    run(["ip", "link", "add", link, "type", "veth", "peer", "name", "eth0", "netns", str(outside.pid)])
+    try:
+        run(["ip", "address", "add", f"{host}/30", "dev", link])
+        run(["ip", "link", "set", link, "up"])
+        inside = ["nsenter", f"--net={outside.path}", "ip"]
+        run([*inside, "address", "add", f"{other}/30", "dev", "eth0"])
+        run([*inside, "link", "set", "eth0", "up"])
+        run([*inside, "route", "add", "default", "via", host])
+        yield outside, host
+    finally:
+        subprocess.call(["ip", "link", "delete", link])
+
+
+def test_containers_ping_each_other_and_the_host(in_lab: InLab) -> None:
+    async def body(lab: Lab) -> None:
+        _, first = await lab.container()
+        second, _ = await lab.container()
+        with first.socket(socket.SOCK_RAW, socket.IPPROTO_ICMP) as raw:
+            assert await asyncio.to_thread(ping, raw, second.endpoints[0].ip_address)
+            assert await asyncio.to_thread(ping, raw, second.endpoints[0].gateway)
+
+    in_lab(body)
+
+
+def test_a_container_reaches_the_outside_as_the_host(in_lab: InLab) -> None:
+    async def body(lab: Lab) -> None:
+        _, inside = await lab.container()
+        async with outside_machine(lab) as (outside, host):
+            address = host.rsplit(".", 1)[0] + "." + str(int(host.rsplit(".", 1)[1]) + 1)
+            with tcp_server(outside, 80):
+                assert await ask_tcp(address, 80, inside) == f"{host} hello"
+
+    in_lab(body)
+
+
+def test_published_ports_are_reached_from_everywhere(in_lab: InLab) -> None:
+    """By loopback, by the bridge's address, from a sibling, from the container itself, and from outside."""
+
+    async def body(lab: Lab) -> None:
+        sandbox, inside = await lab.container(PortBinding(80, "tcp"), PortBinding(53, "udp"))
+        _, sibling = await lab.container()
+        tcp = next(port.host_port for port in sandbox.ports if port.protocol == "tcp")
+        udp = next(port.host_port for port in sandbox.ports if port.protocol == "udp")
+        gateway = sandbox.endpoints[0].gateway
+        async with outside_machine(lab) as (outside, host):
+            with tcp_server(inside, 80), udp_server(inside, 53):
+                callers: list[tuple[str, Namespace | None]] = [
+                    ("127.0.0.1", None),
+                    (gateway, None),
+                    (host, None),
+                    ("::1", None),
+                    (host, sibling),
+                    (gateway, inside),
+                    (host, outside),
+                ]
+                for address, namespace in callers:
+                    assert (await ask_tcp(address, tcp, namespace)).endswith("hello"), address
+                    assert (await ask_udp(address, udp, namespace)).endswith("hello"), address
+
+    in_lab(body)
+
+
+def test_the_outside_sees_its_own_address_arrive(in_lab: InLab) -> None:
+    """Published connections from outside keep the client's address."""
+
+    async def body(lab: Lab) -> None:
+        sandbox, inside = await lab.container(PortBinding(80, "tcp", "0.0.0.0"))
+        async with outside_machine(lab) as (outside, host):
+            with tcp_server(inside, 80):
+                answer = await ask_tcp(host, sandbox.ports[0].host_port, outside)
+                assert not answer.startswith(lab.config.bip.split("/")[0])
+
+    in_lab(body)
+
+
+def test_loopback_ports_are_local_and_containers_cannot_be_reached_directly(in_lab: InLab) -> None:
+    async def body(lab: Lab) -> None:
+        sandbox, inside = await lab.container(PortBinding(80, "tcp", "127.0.0.1"))
+        port = sandbox.ports[0].host_port
+        async with outside_machine(lab) as (outside, host):
+            with tcp_server(inside, 80):
+                assert (await ask_tcp("127.0.0.1", port)).endswith("hello")
+                for address, number in ((host, port), (sandbox.endpoints[0].ip_address, 80)):
+                    with pytest.raises(OSError):
+                        await ask_tcp(address, number, outside)
+
+    in_lab(body)
+
+
+def test_a_container_cannot_reach_the_hosts_loopback(in_lab: InLab) -> None:
+    """``route_localnet`` is on for the bridge; the raw table closes what it would open."""
+
+    async def body(lab: Lab) -> None:
+        _, inside = await lab.container()
+        server = socket.create_server(("127.0.0.1", 0))
+        port = server.getsockname()[1]
+        subprocess.check_call(
+            ["nsenter", f"--net={inside.path}", "sh", "-c", "ip link set lo down; ip route add 127.0.0.0/8 via "
+             + lab.config.bip.split("/")[0]]
+        )  # fmt: skip
+        with server, pytest.raises(OSError):
+            await ask_tcp("127.0.0.1", port, inside)
+
+    in_lab(body)
+
+
+def test_release_leaves_nothing(in_lab: InLab) -> None:
+    """Rules and links are the same before and after, and the ports are free again."""
+
+    async def body(lab: Lab) -> None:
+        await lab.container()
+        before = _footprint(lab.bridge)
+        sandbox, namespace = await lab.container(PortBinding(80, "tcp"), PortBinding(81, "udp"))
+        assert _footprint(lab.bridge) != before
+        await lab.controller.release(sandbox)
+        await lab.controller.release(sandbox)
+        namespace.end()
+        lab.namespaces.remove(namespace)
+        await lab.controller.settle()
+        assert _footprint(lab.bridge) == before
+        for port in sandbox.ports:
+            kind = socket.SOCK_STREAM if port.protocol == "tcp" else socket.SOCK_DGRAM
+            with socket.socket(socket.AF_INET6 if ":" in port.host_ip else socket.AF_INET, kind) as probe:
+                probe.bind((port.host_ip, port.host_port))
+
+    in_lab(body)
+
+
+def test_removing_everything_leaves_the_host_as_it_was(in_lab: InLab) -> None:
+    async def body(lab: Lab) -> str:
+        await lab.controller.create_network(NetworkRequest("extra"))
+        return lab.bridge
+
+    before = len(_footprint("pyt").splitlines())
+    bridge = in_lab(body)
+    assert _footprint(bridge) == ""
+    assert before >= 0
+
+
+def test_fifty_at_once(in_lab: InLab) -> None:
+    """Fifty containers are allocated, attached and released in parallel: all work, none shares an address."""
+
+    async def body(lab: Lab) -> None:
+        namespaces = [lab.namespace() for _ in range(50)]
+        before = _footprint(lab.bridge)
+        started = time.perf_counter()
+        made = await asyncio.gather(*(_one(lab, number, namespace.pid) for number, namespace in enumerate(namespaces)))
+        print(f"50 allocate+attach, 25 with a port: {(time.perf_counter() - started) * 1000:.0f} ms")
+        assert len({sandbox.endpoints[0].ip_address for sandbox in made}) == 50
+        assert len({port.host_port for sandbox in made for port in sandbox.ports}) == 25
+        await asyncio.gather(*(lab.controller.release(sandbox) for sandbox in made))
+        for namespace in namespaces:
+            namespace.end()
+        lab.namespaces.clear()
+        await lab.controller.settle()
+        assert _footprint(lab.bridge) == before
+
+    async def _one(lab: Lab, number: int, pid: int) -> Any:
+        ports = [PortBinding(80, "tcp", "0.0.0.0")] if number % 2 else []
+        sandbox = await lab.controller.allocate(f"{number:064x}", "bridge", ports=ports, hostname="h")
+        await lab.controller.attach(sandbox, pid)
+        return sandbox
+
+    in_lab(body)
+
+
+def test_ports_that_are_taken_are_refused_as_docker_words_it(in_lab: InLab) -> None:
+    async def body(lab: Lab) -> None:
+        sandbox, _ = await lab.container(PortBinding(80, "tcp", "0.0.0.0"))
+        port = sandbox.ports[0].host_port
+        with pytest.raises(EngineError, match=f"Bind for 0.0.0.0:{port} failed: port is already allocated"):
+            await lab.container(PortBinding(80, "tcp", host_port=port))
+        with socket.create_server(("0.0.0.0", 0)) as other:
+            taken = other.getsockname()[1]
+            message = f"listen tcp4 0.0.0.0:{taken}: bind: address already in use"
+            with pytest.raises(EngineError, match=message):
+                await lab.container(PortBinding(80, "tcp", host_port=taken))
+        await lab.container(PortBinding(80, "tcp", "0.0.0.0", taken))
+
+    in_lab(body)
+
+
+def test_another_program_cannot_take_a_published_port(in_lab: InLab) -> None:
+    async def body(lab: Lab) -> None:
+        sandbox, _ = await lab.container(PortBinding(80, "tcp", "0.0.0.0"))
+        with pytest.raises(OSError, match="in use"):
+            socket.create_server(("0.0.0.0", sandbox.ports[0].host_port), reuse_port=False)
+
+    in_lab(body)
+
+
+def test_a_failed_attach_takes_nothing(in_lab: InLab) -> None:
+    """A process that is gone: the error is one line, and after release all is as before."""
+
+    async def body(lab: Lab) -> None:
+        before = _footprint(lab.bridge)
+        gone = Namespace()
+        gone.end()
+        sandbox = await lab.controller.allocate("a" * 64, "bridge", ports=[PortBinding(80, "tcp")], hostname="h")
+        with pytest.raises(EngineError, match="failed to set up the container's network"):
+            await lab.controller.attach(sandbox, gone.pid)
+        await lab.controller.release(sandbox)
+        await lab.controller.settle()
+        assert _footprint(lab.bridge) == before
+
+    in_lab(body)
+
+
+def test_without_iptables_ports_go_by_the_forwarder(in_lab: InLab) -> None:
+    async def body(lab: Lab) -> None:
+        sandbox, inside = await lab.container(PortBinding(80, "tcp"), PortBinding(53, "udp"))
+        with tcp_server(inside, 80), udp_server(inside, 53):
+            for port in sandbox.ports:
+                address = "::1" if ":" in port.host_ip else "127.0.0.1"
+                ask = ask_tcp if port.protocol == "tcp" else ask_udp
+                assert (await ask(address, port.host_port)).endswith("hello")
+        assert "PYE" not in _footprint(lab.bridge)
+
+    in_lab(body, iptables=False)
+
+
+def _footprint(bridge: str) -> str:
+    """Everything in the rules and among the links that names *bridge*, in a fixed form, and its ports."""
+    rules = subprocess.run(["iptables-save"], capture_output=True, text=True, check=True).stdout
+    links = subprocess.run(["ip", "-o", "link", "show"], capture_output=True, text=True, check=True).stdout
+    names = [line.split(": ")[1] for line in links.splitlines() if bridge in line]
+    return "\n".join([line.split("[")[0] for line in rules.splitlines() if bridge in line] + sorted(names))
