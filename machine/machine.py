@@ -74,11 +74,11 @@ class Machine:
 
     def driver(self, report: Report | None = None, *, timeout: float = DEFAULT_TIMEOUT) -> Driver:
         """The machine's driver, built anew; its progress goes to *report* as ``(NAME) text`` notes."""
-        from pymachine.drivers.registry import load
 
+        from pymachine.drivers import registry
         from pymachine.drivers.options import build
 
-        kind = load(self.record.driver)
+        kind = registry.load(self.record.driver)
         options = build(kind.name, kind.Options, self._known_options(kind.Options), env={})
         return kind(options, self._context(report or Silent(), timeout))
 

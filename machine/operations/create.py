@@ -13,8 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from pymachine.drivers.registry import load as load_driver
-
+from pymachine.drivers import registry
 from pymachine.drivers.options import build, to_json
 from pymachine.machine.config import EngineOptions, SwarmOptions
 from pymachine.machine.errors import (
@@ -36,6 +35,7 @@ if TYPE_CHECKING:
 
 TIMEOUT = 600.0
 """Seconds that a whole create may take."""
+_FLAGS_PROVIDED = "Error setting machine configuration from flags provided: "
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ def create(store: Store, request: Request, report: Report) -> Machine:
     deadline = Deadline(request.timeout)
     check_name(request.name)
     request.swarm.check()
-    kind = load_driver(request.driver)
+    kind = registry.load(request.driver)
     with store.lease(request.name, "create"):
         found = _unfinished(store, request)
         wanted = _record(request, kind)
@@ -104,7 +104,7 @@ def _record(request: Request, kind: type[Driver]) -> Record:
     except InvalidOption as error:
         problems.append(str(error))
     if problems:
-        raise InvalidOption(f"Error setting machine configuration from flags provided: {'; '.join(problems)}")
+        raise InvalidOption(f"{_FLAGS_PROVIDED}{'; '.join(problems)}")
     return Record(
         name=request.name,
         id=str(uuid.uuid4()),
@@ -126,7 +126,7 @@ def _resumed(found: Record, wanted: Record) -> Record:
     ]
     if differing:
         raise MachineError(
-            f'Machine "{found.name}" exists: its create has not finished, and was started with another '
+            f'Machine "{found.name}" exists: its create has not finished, and was started with other options: '
             f"{_differences(found, wanted, differing)}",
             hint=f'Run it with the same options to go on, or "pymachine rm {found.name}" to start over.',
         )
@@ -155,11 +155,12 @@ def _check(machine: Machine, report: Report, deadline: Deadline, *, new: bool) -
     report.stage("Running pre-create checks...")
     try:
         machine.driver(report, timeout=deadline.left("running pre-create checks")).pre_create_check()
-    except PreCreateCheckFailed as error:
+    except BaseException as error:
         machine.store.delete(machine.name)
-        raise PreCreateCheckFailed(f'Error with pre-create check: "{error}"', hint=error.hint) from error
-    except BaseException:
-        machine.store.delete(machine.name)
+        if isinstance(error, PreCreateCheckFailed):
+            raise PreCreateCheckFailed(f'Error with pre-create check: "{error}"', hint=error.hint) from error
+        if isinstance(error, InvalidOption):
+            raise InvalidOption(f"{_FLAGS_PROVIDED}{error}", hint=error.hint) from error
         raise
 
 

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 PROGRAM = str(Path(sys.executable).with_name("pymachine"))
@@ -24,6 +24,8 @@ class Program:
     """The program with ``--storage-path``."""
 
     store: Path
+    env: Mapping[str, str] = field(default_factory=dict)
+    """Variables of every run."""
 
     def argv(self, *args: str) -> list[str]:
         """The command line."""
@@ -39,7 +41,7 @@ class Program:
             capture_output=True,
             text=True,
             timeout=timeout,
-            env=environment(env),
+            env=environment({**self.env, **(env or {})}),
         )
 
     def ok(self, *args: str, stdin: str = "", env: Mapping[str, str] | None = None, timeout: float = 300) -> str:
@@ -56,6 +58,6 @@ class Program:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            env=environment(env),
+            env=environment({**self.env, **(env or {})}),
             start_new_session=True,
         )

@@ -1,0 +1,38 @@
+"""A store, and the fake driver registered."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pymachine.drivers import registry
+from pymachine.machine.errors import DriverError
+from pymachine.store.file import FileStore
+from support.fakedriver import FakeDriver, World
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> World:
+    """An empty world, and the fake driver registered."""
+    real = registry.load
+
+    def load(name: str) -> Any:
+        return FakeDriver if name == "fake" else real(name)
+
+    monkeypatch.setattr(registry, "load", load)
+    monkeypatch.setattr(FakeDriver, "world", World())
+    return FakeDriver.world
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> FileStore:
+    """An empty store."""
+    return FileStore(tmp_path / "store")
+
+
+@pytest.fixture
+def failure() -> DriverError:
+    """Some failure of a driver."""
+    return DriverError("the host has caught fire")

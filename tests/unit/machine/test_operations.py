@@ -1,0 +1,229 @@
+"""Operations, and what their failures leave; the driver is a fake so that it fails when it is told to."""
+
+import pytest
+
+from pymachine.drivers.base import State
+from pymachine.machine.errors import (
+    DriverError,
+    InvalidOption,
+    MachineError,
+    MachineExists,
+    MachineNotFound,
+    PreCreateCheckFailed,
+    StoreBusy,
+)
+from pymachine.machine.machine import Machine, Several, open_machines
+from pymachine.machine.operations.changing import each
+from pymachine.machine.operations.create import Request, create
+from pymachine.machine.operations.observe import load_all, observe
+from pymachine.machine.operations.remove import remove
+from pymachine.machine.operations.report import Silent
+from pymachine.machine.operations.restart import restart
+from pymachine.machine.operations.start import start
+from pymachine.machine.operations.stop import kill, stop
+from pymachine.store.file import FileStore
+from support.fakedriver import World
+
+QUIET = Silent()
+
+
+def make(store: FileStore, name: str = "m", **options: object) -> Machine:
+    return create(store, Request(name, "fake", options=options), QUIET)
+
+
+class Lines(Silent):
+    """Keeps what is told."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def stage(self, text: str) -> None:
+        self.lines.append(text)
+
+    def say(self, text: str) -> None:
+        self.lines.append(text)
+
+
+def test_create_leaves_a_ready_record_and_no_journal(store: FileStore, world: World) -> None:
+    machine = make(store, size=3)
+
+    assert store.load("m").phase == "ready"
+    assert store.load("m").options == {"size": 3}
+    assert store.load("m").resources == {"address": "10.0.0.2"}
+    assert not store.journal("m").facts()
+    assert world.hosts == {machine.record.id: State.RUNNING}
+
+
+def test_a_failed_create_is_resumed_as_the_same_machine(store: FileStore, world: World, failure: DriverError) -> None:
+    world.failing["create"] = failure
+    with pytest.raises(DriverError, match="caught fire") as caught:
+        make(store)
+    assert "Run the same create again" in caught.value.__notes__[0]
+    first = store.load("m")
+    assert first.phase == "creating"
+
+    del world.failing["create"]
+    lines = Lines()
+    machine = create(store, Request("m", "fake"), lines)
+
+    assert machine.record.id == first.id
+    assert list(world.hosts) == [first.id]
+    assert 'Resuming the create of "m" where it stopped...' in lines.lines
+
+
+def test_a_failed_create_can_be_removed(store: FileStore, world: World, failure: DriverError) -> None:
+    world.failing["create"] = failure
+    with pytest.raises(DriverError):
+        make(store)
+    remove(store, "m", QUIET)
+
+    assert (world.hosts, store.names()) == ({}, [])
+
+
+def test_another_create_does_not_take_over_an_unfinished_one(
+    store: FileStore, world: World, failure: DriverError
+) -> None:
+    world.failing["create"] = failure
+    with pytest.raises(DriverError):
+        make(store)
+    with pytest.raises(MachineError, match="started with other options: size"):
+        make(store, size=2)
+
+    assert store.load("m").options == {"size": 1}
+
+
+def test_options_come_from_the_environment_of_the_request(store: FileStore, world: World) -> None:
+    create(store, Request("m", "fake", environ={"FAKE_SIZE": "7"}), QUIET)
+
+    assert store.load("m").options == {"size": 7}
+
+
+def test_a_finished_machine_is_not_created_again(store: FileStore, world: World) -> None:
+    make(store)
+    with pytest.raises(MachineExists):
+        make(store)
+
+    assert world.calls.count("create") == 1
+
+
+def test_a_failed_check_leaves_nothing(store: FileStore, world: World) -> None:
+    world.failing["check"] = PreCreateCheckFailed("no room")
+    with pytest.raises(PreCreateCheckFailed, match='Error with pre-create check: "no room"') as caught:
+        make(store)
+
+    assert caught.value.exit_code == 3
+    assert store.names() == []
+    assert not store.machine_dir("m").joinpath("record.json").exists()
+    assert "create" not in world.calls
+
+
+def test_a_wrong_option_is_named_with_the_others(store: FileStore, world: World) -> None:
+    with pytest.raises(InvalidOption, match="from flags provided: --fake-size: 'x' is not a whole number"):
+        make(store, size="x")
+
+
+def test_nobody_else_changes_a_machine_meanwhile(store: FileStore, world: World) -> None:
+    machine = make(store)
+    with store.lease("m", "provision"):
+        for operation in (stop, kill, start, restart):
+            with pytest.raises(StoreBusy, match="provision"):
+                operation(machine, QUIET)
+        with pytest.raises(StoreBusy):
+            remove(store, "m", QUIET)
+
+
+def test_stop_start_restart_kill(store: FileStore, world: World) -> None:
+    machine = make(store)
+    stop(machine, QUIET)
+    with pytest.raises(MachineError, match='Machine "m" is already stopped.'):
+        stop(machine, QUIET)
+    start(machine, QUIET)
+    with pytest.raises(MachineError, match='Machine "m" is already running.'):
+        start(machine, QUIET)
+    restart(machine, QUIET)
+    kill(machine, QUIET)
+    restart(machine, QUIET)
+
+    assert world.calls[2:] == ["stop", "start", "stop", "start", "kill", "start"]
+    assert machine.state() == "Running"
+
+
+def test_an_unfinished_machine_can_be_stopped_but_not_started(
+    store: FileStore, world: World, failure: DriverError
+) -> None:
+    world.failing["create"] = failure
+    with pytest.raises(DriverError):
+        make(store)
+    machine = Machine.load(store, "m")
+    stop(machine, QUIET)
+    with pytest.raises(MachineError, match="create has not finished: run the same create again"):
+        start(machine, QUIET)
+
+
+def test_a_host_that_cannot_be_removed_keeps_its_record(store: FileStore, world: World, failure: DriverError) -> None:
+    make(store)
+    world.failing["remove"] = failure
+    with pytest.raises(DriverError):
+        remove(store, "m", QUIET)
+    assert store.load("m").phase == "removing"
+    with pytest.raises(MachineError, match="is still being removed"):
+        make(store)
+
+    del world.failing["remove"]
+    remove(store, "m", QUIET)
+    assert store.names() == []
+
+
+def test_force_forgets_the_machine_all_the_same(store: FileStore, world: World, failure: DriverError) -> None:
+    make(store)
+    world.failing["remove"] = failure
+    with pytest.raises(DriverError):
+        remove(store, "m", QUIET, force=True)
+
+    assert store.names() == []
+
+
+def test_the_errors_of_several_machines_are_all_told(store: FileStore, world: World, failure: DriverError) -> None:
+    machines = [make(store, name) for name in ("a", "b", "c")]
+    stop(machines[1], QUIET)
+    with pytest.raises(Several) as caught:
+        each(lambda machine: start(machine, QUIET), machines)
+
+    assert str(caught.value).splitlines() == [
+        'Machine "a" is already running.',
+        'Machine "c" is already running.',
+    ]
+    assert machines[1].state() == "Running"
+
+
+def test_all_machines_are_loaded_before_one_is_changed(store: FileStore, world: World) -> None:
+    make(store)
+    with pytest.raises(Several) as caught:
+        open_machines(store, ["m", "x", "not/a/name"])
+
+    assert [type(error) for error in caught.value.errors] == [MachineNotFound, MachineNotFound]
+
+
+def test_a_machine_named_twice_is_one(store: FileStore, world: World) -> None:
+    make(store)
+
+    assert len(open_machines(store, ["m", "m"])) == 1
+
+
+def test_a_row_of_a_machine_whose_driver_fails(store: FileStore, world: World, failure: DriverError) -> None:
+    make(store)
+    world.failing["state"] = failure
+    (row,) = observe(load_all(store)[0], "")
+
+    assert (row.state, row.error) == ("Error", "the host has caught fire")
+
+
+def test_a_machine_of_a_driver_that_is_not_installed(store: FileStore, world: World) -> None:
+    make(store)
+    record = store.load("m")
+    record.driver = "gone"
+    store.save(record)
+    (row,) = observe(load_all(store)[0], "")
+
+    assert (row.driver, row.state) == ("gone", "Error")
+    assert "gone" in row.error
