@@ -4,11 +4,26 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
+from pymachine.engine.containers.health import Health
 from pymachine.engine.containers.state import State, Status
+from pymachine.engine.containers.waiting import Waiters
 from pymachine.engine.network.base import Endpoint, PortBinding, Sandbox
 from pymachine.engine.runtime.base import ContainerHandle
+
+
+class Joiner(Protocol):
+    """A client that attached before the start."""
+
+    async def join(self, handle: ContainerHandle) -> None:
+        """Attach now: the program is about to run."""
+        ...
+
+    def give_up(self, error: Exception) -> None:
+        """There will be no run to attach to."""
+        ...
+
 
 SCHEMA = 1
 """Version of the document. One from the future is refused, never guessed at."""
@@ -73,11 +88,10 @@ class Container:
     restart_timer: asyncio.Task[None] | None = None
     failures: int = 0
     """Quick exits in a row: the back-off's exponent."""
-    exit_waiters: list[asyncio.Future[tuple[int, str]]] = field(default_factory=list)
-    removal_waiters: list[asyncio.Future[tuple[int, str]]] = field(default_factory=list)
-    start_waiters: list[asyncio.Future[ContainerHandle]] = field(default_factory=list)
+    waiters: Waiters = field(default_factory=Waiters)
+    joiners: list[Joiner] = field(default_factory=list)
     """Clients that attached before the start."""
-    health: Any = None
+    health: Health | None = None
 
     @property
     def tty(self) -> bool:
@@ -147,6 +161,11 @@ def sandbox_from(value: dict[str, Any] | None) -> Sandbox | None:
     """The `Sandbox` that ``asdict`` took apart."""
     if value is None:
         return None
-    endpoints = [Endpoint(**{**item, "aliases": tuple(item["aliases"])}) for item in value["endpoints"]]
+    endpoints = [_endpoint_from(endpoint) for endpoint in value["endpoints"]]
     ports = [PortBinding(**item) for item in value["ports"]]
     return Sandbox(value["container_id"], value["mode"], endpoints, ports)
+
+
+def _endpoint_from(value: dict[str, Any]) -> Endpoint:
+    fields: dict[str, Any] = {name: tuple(item) if isinstance(item, list) else item for name, item in value.items()}
+    return Endpoint(**fields)

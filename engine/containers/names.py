@@ -18,11 +18,11 @@ _ADJECTIVES = (
     "plucky polite prompt proud quick quiet ready regal rosy rustic sandy serene sharp shiny silent silver sleek snug "
     "sober solid spry steady stoic sturdy sunny sure swift tender thrifty tidy tough tranquil trusty upbeat valiant "
     "vivid warm wise witty zesty"
-).split()
+)
 
 _SURNAMES = (
     "abel ampere archimedes avogadro babbage bardeen becquerel bell bernoulli bohr boole born bose boyle brahe bunsen "
-    "cantor carnot carson cauchy cavendish celsius chandra clarke coulomb cray crick curie dalton darwin davy descartes "
+    "cantor carnot carson cauchy cavendish celsius chandra clarke coulomb cray crick curie dalton darwin descartes "
     "dirac doppler edison ehrlich einstein euclid euler fahrenheit faraday fermat fermi fibonacci fleming foucault "
     "fourier franklin galileo galois galvani gauss germain gibbs goodall haber hadamard halley hamilton heisenberg "
     "hertz hilbert hooke hopper hubble huygens hypatia jacobi jenner joule kelvin kepler knuth kovalevskaya lagrange "
@@ -30,24 +30,22 @@ _SURNAMES = (
     "nobel noether ohm pascal pasteur pauli pauling perlman planck poincare ptolemy raman ramanujan riemann ritchie "
     "roentgen rutherford sagan schrodinger shannon snell stokes tesla thales thompson turing volta watt weyl wiener "
     "wilson wright yalow zeno zuse"
-).split()
+)
 
 
 def check(name: str) -> str:
     """*name* without its leading slash; raises `InvalidArgument` for one that is not allowed."""
     if not _ALLOWED.match(name):
-        raise InvalidArgument(
-            f"Invalid container name ({name}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed"
-        )
+        raise InvalidArgument(f"Invalid container name ({name}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed")
     return name.removeprefix("/")
 
 
 def invent(taken: Callable[[str], bool]) -> str:
     """An ``adjective_surname`` that is not *taken*; with a number when luck runs out."""
     for attempt in range(6):
-        name = f"{random.choice(_ADJECTIVES)}_{random.choice(_SURNAMES)}"
+        name = f"{random.choice(_ADJECTIVES.split())}_{random.choice(_SURNAMES.split())}"
         if attempt:
             name += str(random.randrange(10**attempt))
         if not taken(name):
             return name
-    return f"{random.choice(_ADJECTIVES)}_{random.getrandbits(64):x}"
+    return f"{random.choice(_ADJECTIVES.split())}_{random.getrandbits(64):x}"

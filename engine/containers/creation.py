@@ -1,0 +1,93 @@
+"""``docker create``: from a checked request to a container on disk."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from pymachine.engine.containers import binds, mounts, names, namespaces, request
+from pymachine.engine.containers.context import Context
+from pymachine.engine.containers.model import Container, MountPoint
+from pymachine.engine.containers.request import CreateRequest
+
+
+async def create(context: Context, body: dict[str, Any], name: str) -> Container:
+    """Make a container; raises `InvalidArgument`, `NotFound` (image, volume source) or `Conflict` (name)."""
+    asked = request.parse(body, context.options)
+    image = await context.images.get(asked.config["Image"])
+    container_id = secrets.token_hex(32)
+    chosen = names.check(name) if name else names.invent(context.registry.name_taken)
+    host = _settle_references(context, request.complete_host(asked.host_config, context.options))
+    config = request.complete_config(asked.config, image.config.get("config") or {}, container_id, host)
+    container = Container(
+        container_id, chosen, time.time(), image.id, config, host, asked.networking, asked.whole
+    )  # fmt: skip
+    context.registry.reserve(chosen, container_id)
+    try:
+        await _make(context, container, asked, image.top_layer)
+    except BaseException:
+        context.registry.release(chosen, container_id)
+        raise
+    context.registry.add(container)
+    context.publish(container, "create")
+    if not container.auto_remove:
+        # Power lost right after the answer must not lose a container its user counts on.
+        context.background(asyncio.to_thread(context.documents.flush, container_id), "flushing a new container")
+    return container
+
+
+def _settle_references(context: Context, host: dict[str, Any]) -> dict[str, Any]:
+    """Names in ``container:<name>`` modes become ids, which a rename does not break."""
+    for mode in ("NetworkMode", "PidMode", "IpcMode"):
+        if reference := namespaces.joined(host.get(mode) or ""):
+            host[mode] = f"container:{context.registry.get(reference).id}"
+    return host
+
+
+def inherited(context: Context, host: dict[str, Any]) -> list[MountPoint]:
+    """The mounts that ``VolumesFrom`` brings: ``name[:ro|rw]``."""
+    found = []
+    for entry in host.get("VolumesFrom") or ():
+        reference, _, mode = entry.partition(":")
+        for point in context.registry.get(reference).mounts:
+            if point.type != "tmpfs":
+                found.append(
+                    MountPoint(
+                        point.type,
+                        point.destination,
+                        point.source,
+                        point.name,
+                        point.read_only or mode == "ro",
+                        point.propagation,
+                        mode,
+                    )
+                )
+    return found
+
+
+async def _make(context: Context, container: Container, asked: CreateRequest, top_layer: str | None) -> None:
+    """The writable layer, the mounts and the document; nothing stays when one fails."""
+    wishes = binds.wishes(container.config, container.host_config, inherited(context, container.host_config))
+    await asyncio.to_thread(_make_on_disk, context, container, wishes, top_layer)
+
+
+def _make_on_disk(context: Context, container: Container, wishes: list[binds.Wish], top_layer: str | None) -> None:
+    context.graph.create_container(container.id, top_layer)
+    try:
+        root = partial(context.graph.mounted, container.id)
+        container.mounts = mounts.prepare(wishes, container.id, context.volumes, root)
+        context.documents.save(container)
+    except BaseException:
+        mounts.release(container.mounts, container.id, context.volumes, remove=True)
+        context.graph.remove_container(container.id)
+        context.documents.remove(container.id)
+        raise
+
+
+def log_path(context: Context, container: Container) -> Path:
+    """Where the container's log lies."""
+    return context.documents.folder(container.id) / "log"

@@ -1,0 +1,88 @@
+"""Makes the mounts of a container real: volumes, missing host directories, the image's content in new volumes."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from pathlib import Path
+
+from pymachine.dockerapi.errors import InvalidArgument
+from pymachine.engine.containers import inroot
+from pymachine.engine.containers.binds import Wish
+from pymachine.engine.containers.model import MountPoint
+from pymachine.engine.volumes.base import Volumes
+from pymachine.engine.volumes.copying import copy_up
+
+Root = Callable[[], AbstractContextManager[Path]]
+"""Mounts the container's root file system for the while of a block."""
+
+
+def prepare(wishes: list[Wish], container_id: str, volumes: Volumes, root: Root) -> list[MountPoint]:
+    """Fulfil *wishes*; what was made is taken back when one fails. Blocks."""
+    points: list[MountPoint] = []
+    try:
+        for wish in wishes:
+            points.append(_prepare(wish, container_id, volumes, root))
+    except BaseException:
+        release(points, container_id, volumes, remove=True)
+        raise
+    return points
+
+
+def _prepare(wish: Wish, container_id: str, volumes: Volumes, root: Root) -> MountPoint:
+    point = wish.point
+    if point.type == "bind":
+        _check_bind(point.source, make=wish.make_source)
+        return point
+    if point.type != "volume":
+        return point
+    name = point.name or secrets.token_hex(32)
+    directory = volumes.ensure(name, labels=dict(wish.labels or {}), anonymous=not point.name)
+    volumes.use(name, container_id)
+    if wish.copy and not any(os.scandir(directory)):
+        with root() as top:
+            _copy_up(top, point.destination, directory)
+    source = _below(directory, wish.subpath) if wish.subpath else str(directory)
+    return replace(point, name=name, source=source)
+
+
+def _below(directory: Path, subpath: str) -> str:
+    path = os.path.realpath(directory / subpath)
+    if not path.startswith(f"{directory}/") or not os.path.exists(path):
+        raise InvalidArgument(f"cannot access path {subpath} in the volume: no such file or directory")
+    return path
+
+
+def _check_bind(source: str, *, make: bool) -> None:
+    if os.path.lexists(source):
+        return
+    if not make:
+        raise InvalidArgument(f'invalid mount config for type "bind": bind source path does not exist: {source}')
+    try:
+        os.makedirs(source, 0o755, exist_ok=True)
+    except OSError as error:
+        raise InvalidArgument(f"error while creating mount source path '{source}': {error.strerror}") from error
+
+
+def _copy_up(top: Path, where: str, volume: Path) -> None:
+    """Copy what the image has at *where* into the new volume."""
+    with inroot.directory(top, where) as descriptor:
+        if descriptor is not None:
+            # The dot makes it the directory itself: what is below /proc/self/fd are links.
+            copy_up(volume, Path(f"/proc/self/fd/{descriptor}/."))
+
+
+def release(points: list[MountPoint], container_id: str, volumes: Volumes, *, remove: bool) -> None:
+    """Forget the use of volumes; *remove* also removes the anonymous ones. Blocks."""
+    for point in points:
+        if point.type != "volume":
+            continue
+        volumes.unuse(point.name, container_id)
+        if remove and point.anonymous:
+            try:
+                volumes.remove(point.name)
+            except Exception:  # in use through --volumes-from, or gone: not ours to remove then
+                continue

@@ -1,0 +1,78 @@
+"""``NetworkMode``, ``PidMode``, ``IpcMode``, ``UTSMode`` and ``CgroupnsMode``: own, the host's, or another's."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from pymachine.dockerapi.errors import Conflict
+from pymachine.engine.containers.model import Container
+from pymachine.engine.containers.problems import Problems
+from pymachine.engine.runtime.spec import Namespaces
+
+Find = Callable[[str], Container]
+"""A container by its reference; raises `NotFound`."""
+
+
+def check(host_config: Mapping[str, Any], problems: Problems) -> None:
+    """Note modes that do not exist or do not go together."""
+    allowed = {
+        "PidMode": ("", "private", "host"), "UTSMode": ("", "private", "host"),
+        "IpcMode": ("", "private", "host", "shareable", "none"), "CgroupnsMode": ("", "private", "host"),
+        "UsernsMode": ("", "host"),
+    }  # fmt: skip
+    for name, modes in allowed.items():
+        mode = host_config.get(name) or ""
+        if mode not in modes and not (name in ("PidMode", "IpcMode") and mode.startswith("container:")):
+            problems.add(f"invalid {name}: {mode}")
+    network = str(host_config.get("NetworkMode") or "")
+    if network.startswith("container:") and (host_config.get("PortBindings") or host_config.get("PublishAllPorts")):
+        problems.add("conflicting options: port publishing and the container type network mode")
+
+
+def joined(mode: str) -> str:
+    """The reference in ``container:<reference>``, or an empty string."""
+    return mode.removeprefix("container:") if mode.startswith("container:") else ""
+
+
+def running(container: Container, kind: str) -> Container:
+    """*container* if it runs, so that its namespace can be joined; raises `Conflict`."""
+    if not container.state.running:
+        raise Conflict(f"cannot join {kind} of a non running container: {container.id}")
+    return container
+
+
+def namespaces(container: Container, find: Find) -> Namespaces:
+    """The namespaces for a start."""
+    host = container.host_config
+    return Namespaces(
+        pid=_one(host.get("PidMode"), "pid", "PID", find),
+        net=_one(container.network_mode, "net", "network", find),
+        ipc=_one(host.get("IpcMode"), "ipc", "IPC", find),
+        uts="host" if host.get("UTSMode") == "host" else "private",
+        cgroup=_cgroup(host),
+    )
+
+
+def _one(mode: str | None, kind: str, spoken: str, find: Find) -> str:
+    if mode == "host":
+        return "host"
+    if reference := joined(mode or ""):
+        return f"/proc/{running(find(reference), spoken).state.pid}/ns/{kind}"
+    return "private"
+
+
+def _cgroup(host: Mapping[str, Any]) -> str:
+    """As Docker: private where cgroup v2 rules, the host's with v1 and for privileged containers there."""
+    mode = host.get("CgroupnsMode")
+    if mode in ("host", "private"):
+        return str(mode)
+    return "private" if unified() else "host"
+
+
+@functools.cache
+def unified() -> bool:
+    """Whether cgroup v2 alone is in charge."""
+    return os.path.exists("/sys/fs/cgroup/cgroup.controllers")

@@ -1,0 +1,108 @@
+"""A daemon's start: finds the containers that its predecessor left, running or not."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+
+from pymachine.dockerapi.errors import Conflict, EngineError
+from pymachine.engine.containers import removal, restart, specs
+from pymachine.engine.containers.context import Context
+from pymachine.engine.containers.lifecycle import Lifecycle
+from pymachine.engine.containers.model import Container
+from pymachine.engine.containers.state import Status
+from pymachine.engine.network.base import Sandbox
+from pymachine.engine.runtime.base import ExitStatus
+
+_log = logging.getLogger(__name__)
+
+
+class Recovery:
+    """`load`, then (once the network is up) `resume`."""
+
+    def __init__(self, context: Context, lifecycle: Lifecycle) -> None:
+        self._context = context
+        self._lifecycle = lifecycle
+        self._ended: list[tuple[Container, ExitStatus]] = []
+        self._removing: list[Container] = []
+
+    async def load(self) -> list[Sandbox]:
+        """Read every document and reconnect to what runs; the sandboxes of the running ones."""
+        loaded = await asyncio.to_thread(lambda: list(self._context.documents.load()))
+        for container in loaded:
+            if container.state.status is Status.REMOVING:
+                self._removing.append(container)
+                continue
+            try:
+                self._context.registry.add(container)
+            except Conflict as error:
+                _log.error("container %s loses its name: %s", container.id[:12], error)
+                container.name = container.id[:12]
+                self._context.registry.add(container)
+            await self._note_volumes(container)
+        await asyncio.gather(*(self._find(container) for container in self._context.registry))
+        return [container.sandbox for container in self._context.registry if container.handle and container.sandbox]
+
+    async def _note_volumes(self, container: Container) -> None:
+        names = [point.name for point in container.mounts if point.type == "volume"]
+        if names:
+            await asyncio.to_thread(self._use, names, container.id)
+
+    def _use(self, names: list[str], container_id: str) -> None:
+        for name in names:
+            try:
+                self._context.volumes.use(name, container_id)
+            except EngineError as error:
+                _log.error("container %s: volume %s: %s", container_id[:12], name, error)
+
+    async def _find(self, container: Container) -> None:
+        """Reconnect to a container that ran, or whose start the old daemon did not see through."""
+        bundle = specs.bundle(self._context.options, container.id)
+        status = container.state.status
+        if not container.state.running and (container.sandbox is None or not os.path.exists(bundle)):
+            return
+        found = await self._context.runtime.reconnect(container.id, str(bundle))
+        if isinstance(found, ExitStatus):
+            if container.state.running:
+                self._ended.append((container, found))
+            return
+        if status is Status.RESTARTING or not container.state.running:
+            # It was being started when the daemon died.
+            container.state.started(found.pid, found.started_at)
+        container.state.pid = found.pid
+        self._context.save(container)
+        self._lifecycle.watch(container, found)
+
+    async def resume(self) -> None:
+        """Note the ends that nobody saw, finish removals, apply restart policies."""
+        for container, how in self._ended:
+            await self._lifecycle.ended(container, how)
+        for container in self._removing:
+            self._context.background(self._finish_removal(container), f"removing container {container.id[:12]}")
+        ended_now = {container.id for container, _ in self._ended}
+        for container in self._context.registry:
+            if container.id not in ended_now:
+                await self._resume_one(container)
+        self._ended, self._removing = [], []
+
+    async def _resume_one(self, container: Container) -> None:
+        if container.state.running:
+            return
+        if container.sandbox is not None:
+            await self._context.network.release(container.sandbox)
+            container.sandbox = None
+            self._context.save(container)
+        waiting = container.state.status is Status.RESTARTING
+        if waiting:
+            container.state.to(Status.EXITED)
+        if waiting or restart.wanted_at_boot(container):
+            self._lifecycle.start_later(container)
+
+    async def _finish_removal(self, container: Container) -> None:
+        try:
+            if container.sandbox is not None:
+                await self._context.network.release(container.sandbox)
+            await asyncio.to_thread(removal.remove_from_disk, self._context, container, volumes=container.auto_remove)
+        except (OSError, EngineError) as error:
+            _log.error("container %s could not be removed, the next start tries again: %s", container.id[:12], error)
