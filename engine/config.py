@@ -77,6 +77,8 @@ class EngineConfig:
     dns_opts: tuple[str, ...] = ()
     default_ulimits: tuple[Rlimit, ...] = ()
     cgroup_parent: str = ""
+    init: bool = False
+    """Run an init process in containers that do not say."""
     shutdown_timeout: int = 15
     """Seconds that requests being handled may take when the engine stops. Containers live on."""
     warnings: tuple[str, ...] = ()

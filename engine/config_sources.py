@@ -62,6 +62,7 @@ SETTINGS = (
     Setting("dns-opts", kinds.TEXTS, ("dns-opt",), "resolver option of containers"),
     Setting("default-ulimits", kinds.ULIMITS, ("default-ulimit",), "name=soft[:hard] for containers"),
     Setting("cgroup-parent", kinds.TEXT, ("cgroup-parent",), "parent cgroup of containers"),
+    Setting("init", kinds.FLAG, ("init",), "run an init process in containers that do not say"),
     Setting("shutdown-timeout", kinds.NUMBER, ("shutdown-timeout",), "seconds for requests to end at a stop"),
 )
 

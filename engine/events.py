@@ -46,6 +46,11 @@ class EventBus:
                     queue.get_nowait()
                 queue.put_nowait(None)
 
+    @property
+    def listeners(self) -> int:
+        """How many listen."""
+        return len(self._listeners)
+
     def kept(self) -> list[dict[str, Any]]:
         """The newest events, oldest first."""
         return list(self._kept)

@@ -56,3 +56,8 @@ def architecture() -> str:
     """The computer's architecture by the names that images use (``amd64``)."""
     machine = os.uname().machine
     return _GO_ARCHITECTURES.get(machine, machine)
+
+
+def host_name() -> str:
+    """The computer's name."""
+    return os.uname().nodename
