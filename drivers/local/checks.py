@@ -32,21 +32,20 @@ TRY_OVERLAY = (
 
 
 def check(options: Options, layout: Layout) -> None:
-    """Raise the one problem found, or `PreCreateCheckFailed` with all of them; makes nothing."""
+    """Raise `InvalidOption` for values that are wrong in themselves, else `PreCreateCheckFailed` with all
+    that this computer lacks; makes nothing."""
+    if problems := options.problems():
+        raise InvalidOption("; ".join(problems))
     if sys.platform != "linux":
-        raise MissingRequirement("the local driver needs Linux")
+        raise PreCreateCheckFailed("the local driver needs Linux")
     if os.geteuid() != 0:
-        raise MissingRequirement(
+        raise PreCreateCheckFailed(
             "the local driver needs root: it makes mounts, cgroups and networks",
             hint="run the command with sudo, as in: sudo -E pymachine create -d local NAME",
         )
-    problems: list[MachineError] = [InvalidOption(text) for text in options.problems()]
-    problems = problems or list(_problems(options, layout))
-    if len(problems) == 1:
-        raise problems[0]
-    if problems:
-        hints = list(dict.fromkeys(problem.hint for problem in problems if problem.hint))
-        raise PreCreateCheckFailed("; ".join(map(str, problems)), hint="; ".join(hints))
+    if found := list(_problems(options, layout)):
+        hints = list(dict.fromkeys(problem.hint for problem in found if problem.hint))
+        raise PreCreateCheckFailed("; ".join(map(str, found)), hint="; ".join(hints))
 
 
 def _problems(options: Options, layout: Layout) -> Iterator[MachineError]:

@@ -94,12 +94,13 @@ def write(path: Path, process: Process) -> None:
 
 
 def init_of(supervisor: Process) -> Process | None:
-    """The machine's own init: the supervisor's child that is process 1 of a namespace further down."""
+    """The machine's own init: nspawn's child that is process 1 of a namespace further down."""
     depth = len(_namespace_pids(supervisor.pid))
-    for pid in _children(supervisor.pid):
-        pids = _namespace_pids(pid)
-        if len(pids) > depth and pids[-1] == 1:
-            return of(pid)
+    for child in _children(supervisor.pid):
+        for pid in _children(child):
+            pids = _namespace_pids(pid)
+            if len(pids) > depth and pids[-1] == 1:
+                return of(pid)
     return None
 
 

@@ -1,9 +1,9 @@
 """The program that becomes a machine's outermost process; run as a file by `pymachine.drivers.local.launch`.
 
-It enters the machine's cgroups, then starts systemd-nspawn as process 1 of a PID namespace and in a mount
-namespace of its own. Two things follow: when that process dies, in whatever way, the kernel ends every process
-of the machine; and the overlay mount is seen by nobody else and goes with the last of them. Nothing is left
-to be swept on the computer but empty cgroups.
+It enters the machine's cgroups, then starts process 1 of a PID namespace, in a mount namespace of its own: a
+shell that runs systemd-nspawn, and runs it again when the machine reboots. Two things follow: when that process
+dies, in whatever way, the kernel ends every process of the machine; and the overlay mount is seen by nobody
+else and goes with the last of them. Nothing is left to be swept on the computer but empty cgroups.
 
 Standard library only and no import of ours, so that ``python -I -S`` starts it in a few milliseconds.
 Sources: unshare(2), pid_namespaces(7), mount(2), systemd-nspawn(1) and systemd's ENVIRONMENT document.
@@ -18,6 +18,17 @@ from typing import Any
 CLONE_NEWNS, CLONE_NEWPID = 0x00020000, 0x20000000
 MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REC, MS_PRIVATE = 0x2, 0x4, 0x8, 0x4000, 0x40000
 RUN_NSPAWN = "/run/systemd/nspawn"
+LOOP = """
+trap 'kill -TERM "$pid"' TERM
+while :; do
+    "$@" & pid=$!
+    wait "$pid"; status=$?
+    while kill -0 "$pid" 2>/dev/null; do wait "$pid"; status=$?; done
+    [ "$status" -eq 133 ] || exit "$status"
+done
+"""
+"""A shell is a tenth of a Python process. nspawn ends with 133 when the machine wants to reboot; SIGTERM makes it
+shut the machine down (systemd-nspawn(1)), as when systemd stops the unit."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -53,7 +64,7 @@ def start(plan: dict[str, Any]) -> None:
 
 
 def _become(plan: dict[str, Any]) -> None:
-    """Mount what only this machine sees, and turn into systemd-nspawn. Does not return."""
+    """Mount what only this machine sees, and turn into the shell over nspawn. Does not return."""
     try:
         os.setsid()
         mount("none", "/", "", MS_REC | MS_PRIVATE)
@@ -64,7 +75,7 @@ def _become(plan: dict[str, Any]) -> None:
         # nspawn leaves directories here when it is killed; in a file system of ours they go with it.
         os.makedirs(RUN_NSPAWN, exist_ok=True)
         mount("tmpfs", RUN_NSPAWN, "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755,size=1m")
-        os.execve(plan["argv"][0], plan["argv"], plan["env"])
+        os.execve("/bin/sh", ["sh", "-c", LOOP, "sh", *plan["argv"]], plan["env"])
     except OSError as error:
         os.write(2, f"pymachine: cannot start the machine: {error}\n".encode())
     os._exit(1)

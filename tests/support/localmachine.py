@@ -1,0 +1,76 @@
+"""Real local machines for tests: made, spoken to over SSH, and removed whatever happens."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from pymachine.drivers.local.driver import LocalDriver
+from pymachine.drivers.local.options import Options
+from pymachine.drivers.testing import Workbench
+
+
+class LocalMachine:
+    """One machine; every operation is done by a new driver object, as by a new command."""
+
+    def __init__(self, directory: Path, name: str, options: Options) -> None:
+        self.bench = Workbench(directory, name=name, timeout=60)
+        self.options = options
+
+    @property
+    def driver(self) -> LocalDriver:
+        return LocalDriver(self.options, self.bench.context())
+
+    def create(self) -> LocalMachine:
+        self.driver.create()
+        return self
+
+    def ssh(self, command: str, *, check: bool = True) -> str:
+        """Run a command by the real ssh client, which must find the host key pinned; its output."""
+        end = self.driver.ssh_endpoint()
+        options = [
+            "BatchMode=yes",
+            "StrictHostKeyChecking=yes",
+            "LogLevel=ERROR",
+            f"UserKnownHostsFile={end.known_hosts}",
+        ]
+        flags = [word for option in options for word in ("-o", option)]
+        done = subprocess.run(
+            ["ssh", "-F", "none", "-i", str(end.key_path), *flags, f"{end.user}@{end.host}", command],
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        if check:
+            assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout.strip()
+
+
+@contextlib.contextmanager
+def local_machine(name: str = "m1", options: Options | None = None) -> Iterator[LocalMachine]:
+    """A machine that is not created yet; removed when the block ends."""
+    with tempfile.TemporaryDirectory(prefix="pymachine-record-") as directory:
+        machine = LocalMachine(Path(directory), name, options or Options())
+        try:
+            yield machine
+        finally:
+            machine.driver.remove()
+
+
+def traces(root: Path) -> list[str]:
+    """What of the machines under a local root is on the computer, outside that root."""
+    found = [line for line in Path("/proc/self/mountinfo").read_text().splitlines() if str(root) in line]
+    for interface in Path("/sys/class/net").iterdir():
+        with contextlib.suppress(OSError):
+            if str(root) in (interface / "ifalias").read_text():
+                found.append(f"interface {interface.name}")
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if str(root) in (process / "cmdline").read_text(errors="replace"):
+                found.append(f"process {process.name}")
+            if str(root) in str((process / "cwd").readlink()):
+                found.append(f"process {process.name} works there")
+    return found
