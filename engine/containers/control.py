@@ -128,7 +128,7 @@ class Control:
             await self._kill_and_wait(container)
 
     async def _kill_and_wait(self, container: Container) -> None:
-        await self._signal(container, signal.SIGKILL)
+        await self._signal(container, int(signal.SIGKILL))
         await self._wake(container)
         if not await self._ends_within(container, _KILL_PATIENCE):
             raise EngineError(f"tried to kill container {container.id}, but did not receive an exit event")

@@ -71,8 +71,8 @@ def _copy_up(top: Path, where: str, volume: Path) -> None:
     """Copy what the image has at *where* into the new volume."""
     with inroot.directory(top, where) as descriptor:
         if descriptor is not None:
-            # The dot makes it the directory itself: what is below /proc/self/fd are links.
-            copy_up(volume, Path(f"/proc/self/fd/{descriptor}/."))
+            # The kernel has followed every link inside the root: this is the directory's plain path.
+            copy_up(volume, Path(os.readlink(f"/proc/self/fd/{descriptor}")))
 
 
 def release(points: list[MountPoint], container_id: str, volumes: Volumes, *, remove: bool) -> None:

@@ -82,6 +82,7 @@ def _forget(context: Context, container: Container) -> None:
         joiner.give_up(Conflict(f"container {container.id} was removed"))
     container.joiners.clear()
     context.publish(container, "destroy")
-    outcome = (container.state.exit_code, container.state.error)
+    # Why a start failed was told to whoever asked for it; an error here would be the removal's.
+    outcome = (container.state.exit_code, "")
     for condition in ("next-exit", "not-running", "removed"):
         container.waiters.tell(condition, outcome)

@@ -16,18 +16,18 @@ def parse(text: str) -> int:
     else:
         name = text.upper().removeprefix("SIG")
         if name == "IOT":
-            return signal.SIGABRT
+            return int(signal.SIGABRT)
         if name.startswith(("RTMIN", "RTMAX")):
             return _real_time(name, text)
         try:
-            return signal.Signals[f"SIG{name}"]
+            return int(signal.Signals[f"SIG{name}"])
         except KeyError:
             pass
     raise InvalidArgument(f"invalid signal: {text}")
 
 
 def _real_time(name: str, text: str) -> int:
-    base = signal.SIGRTMIN if name.startswith("RTMIN") else signal.SIGRTMAX
+    base = int(signal.SIGRTMIN if name.startswith("RTMIN") else signal.SIGRTMAX)
     try:
         number = base + int(name[5:] or 0)
     except ValueError:
