@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -61,11 +63,24 @@ def mount(options: Mapping[str, str], target: Path) -> None:
         _mount("none", target, kind, flags | _MS_REMOUNT, "")  # a bind ignores ro and the like at first
 
 
+def is_mounted(target: Path) -> bool:
+    """Whether something is mounted on *target*. (``os.path.ismount`` misses binds within one file system.)"""
+    wanted = os.path.realpath(target)
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
+        return any(_unescaped(line.split(" ", 5)[4]) == wanted for line in file)
+
+
 def unmount(target: Path) -> None:
-    """Unmount *target* if something is mounted there; what still uses it keeps it until it ends."""
-    while os.path.ismount(target):
-        if _libc.umount2(os.fsencode(target), _MNT_DETACH) != 0:
-            raise EngineError(f"cannot unmount {target}: {os.strerror(ctypes.get_errno())}")
+    """Unmount all that is mounted on *target*; what still uses it keeps it until it ends."""
+    while _libc.umount2(os.fsencode(target), _MNT_DETACH) == 0:
+        pass
+    if (code := ctypes.get_errno()) not in (errno.EINVAL, errno.ENOENT):  # not a mount point; not there
+        raise EngineError(f"cannot unmount {target}: {os.strerror(code)}")
+
+
+def _unescaped(text: str) -> str:
+    """A path as proc(5) writes it: blanks and backslashes are octal escapes."""
+    return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), text)
 
 
 def _mount(device: str, target: Path, kind: str, flags: int, data: str) -> None:

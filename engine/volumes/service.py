@@ -69,7 +69,7 @@ class VolumeService:
         with self._lock:
             record = self.get(name)
             path = self._store.data(name)
-            if record.options and not os.path.ismount(path):
+            if record.options and not mounting.is_mounted(path):
                 mounting.mount(record.options, path)
             self._users.setdefault(name, set()).add(container_id)
 
