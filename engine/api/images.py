@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
 
-from pymachine.dockerapi.errors import InvalidArgument
+from pymachine.dockerapi.errors import EngineError, InvalidArgument
 from pymachine.dockerapi.filters import Filters
-from pymachine.dockerapi.messages import Answer, Handler, Request, empty, json_lines, json_response
+from pymachine.dockerapi.messages import Answer, Handler, Request, Response, empty, json_lines, json_response
 from pymachine.dockerapi.routing import Route
 from pymachine.engine.images import importing
 from pymachine.engine.images.listing import FILTERS
-from pymachine.engine.images.reference import Reference, parse
+from pymachine.engine.images.progress import Message, failure
+from pymachine.engine.images.reference import Reference, parse, parse_pull
+from pymachine.engine.images.registry.credentials import from_header
 from pymachine.engine.images.service import ImageService
 
 
@@ -37,7 +39,9 @@ class _ImageAPI:
         filters = Filters.parse(query.text("filters"), FILTERS)
         if query.text("filter"):  # before API 1.25
             filters = Filters({"reference": [query.text("filter")]})
-        images = await self._service.summaries(filters, everything=query.flag("all"), shared_size=query.flag("shared-size"))
+        images = await self._service.summaries(
+            filters, everything=query.flag("all"), shared_size=query.flag("shared-size")
+        )
         return json_response([_listed(image, request.version) for image in images])
 
     async def inspect(self, request: Request) -> Answer:
@@ -59,7 +63,12 @@ class _ImageAPI:
     async def create(self, request: Request) -> Answer:
         if request.query.text("fromSrc"):
             return await self._import(request)
-        raise InvalidArgument("fromImage or fromSrc is required")
+        if not request.query.text("fromImage"):
+            raise InvalidArgument("fromImage or fromSrc is required")
+        query = request.query
+        reference = parse_pull(query.text("fromImage"), query.text("tag"))
+        credentials = from_header(request.headers.get("x-registry-auth", ""))
+        return await progress(self._service.pull(reference, platform=query.text("platform"), credentials=credentials))
 
     async def _import(self, request: Request) -> Answer:
         query = request.query
@@ -76,6 +85,25 @@ class _ImageAPI:
             async with importing.fetched(source) as body:
                 image = await self._service.import_archive(body, target, **options)
         return json_lines(_items([{"status": image.id}]))
+
+
+async def progress(messages: AsyncIterator[Message]) -> Response:
+    """The messages as a stream. An error before the first is an HTTP error, a later one the last message."""
+    first = await anext(messages, None)
+
+    async def all_of_them() -> AsyncIterator[Message]:
+        try:
+            if first is not None:
+                yield first
+            async for message in messages:
+                yield message
+        except EngineError as error:
+            yield failure(str(error))
+        finally:
+            if isinstance(messages, AsyncGenerator):
+                await messages.aclose()
+
+    return json_lines(all_of_them())
 
 
 def _target(repository: str, tag: str) -> Reference | None:

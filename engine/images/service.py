@@ -6,7 +6,8 @@ nothing else. Events are published when things have happened.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,13 @@ from pymachine.engine.images.base import Image, ImageUsers
 from pymachine.engine.images.core import Core
 from pymachine.engine.images.listing import listing
 from pymachine.engine.images.lookup import find
+from pymachine.engine.images.progress import Message
+from pymachine.engine.images.pulling import Puller
 from pymachine.engine.images.reference import Reference, parse
+from pymachine.engine.images.registry import endpoints
+from pymachine.engine.images.registry.credentials import NOBODY, Credentials
+from pymachine.engine.images.registry.download import Downloader
+from pymachine.engine.images.registry.endpoints import CERTS_DIR, Registries
 from pymachine.engine.storage.base import GraphDriver
 
 
@@ -33,10 +40,21 @@ class ImageService:
         insecure_registries: Sequence[str] = (),
         mirrors: Sequence[str] = (),
         users: ImageUsers,
+        certs_dir: Path = CERTS_DIR,
     ) -> None:
+        """Opens the store: blocks. Raises `InvalidArgument` for malformed registries, `OSError`."""
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        endpoints.check(insecure_registries, mirrors)
         self.core = Core.open(root, driver, events, users)
         """For the builder and commit, which add layers and images of their own."""
+        registries = Registries(tuple(insecure_registries), tuple(mirrors), certs_dir)
+        self._puller = Puller(self.core, registries, Downloader(root / "partial", self.core.executor))
+
+    def reconfigure(self, insecure_registries: Sequence[str], mirrors: Sequence[str]) -> None:
+        """Take new registry settings; pulls in progress keep theirs. Raises `InvalidArgument`."""
+        endpoints.check(insecure_registries, mirrors)
+        before = self._puller.registries
+        self._puller.registries = replace(before, insecure=tuple(insecure_registries), mirrors=tuple(mirrors))
 
     async def get(self, reference: str) -> Image:
         """As the contract says."""
@@ -88,6 +106,13 @@ class ImageService:
             self.core, body, target, changes=changes, message=message, platform=platform
         )
 
+    def pull(
+        self, reference: Reference, *, platform: str = "", credentials: Credentials = NOBODY
+    ) -> AsyncIterator[Message]:
+        """Progress messages while the image is fetched. Raises an `EngineError`, before the first message when
+        the registry refuses."""
+        return self._puller.pull(reference.with_default_tag(), platform, credentials)
+
     async def tag(self, reference: str, repository: str, tag: str) -> None:
         """Give an image another name; one that another image had moves. Raises `NotFound`, `InvalidArgument`."""
         image = find(self.core.store.snapshot, reference)
@@ -103,6 +128,7 @@ class ImageService:
         return {"LayersSize": sum(layer.size for layer in self.core.layers.all()), "Images": images}
 
     async def close(self) -> None:
-        """Wait for the work in progress on disk, then stop the threads."""
+        """Cancel pulls, wait for the work in progress on disk, stop the threads."""
+        await self._puller.close()
         await self.core.run(lambda: None)
         self.core.executor.shutdown(wait=False, cancel_futures=True)
