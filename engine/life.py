@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
+from contextlib import AsyncExitStack
 
+from pymachine.dockerapi.errors import EngineError
+from pymachine.dockerapi.listeners import ListenError
 from pymachine.dockerapi.tls import CertificateError
 from pymachine.engine import logsetup, notify
 from pymachine.engine.config import ConfigError, EngineConfig
@@ -17,25 +20,41 @@ from pymachine.engine.serving import Front
 _log = logging.getLogger(__name__)
 
 
+class StartError(Exception):
+    """The engine cannot start; the message is one line."""
+
+
 async def live(sources: Sources, config: EngineConfig, runtime: Runtime) -> None:
-    """Serve until SIGTERM or SIGINT. Raises `ListenError` and `CertificateError` when that cannot begin."""
+    """Serve until SIGTERM or SIGINT. Raises `StartError` when that cannot begin."""
     for warning in config.warnings:
         _log.warning("%s", warning)
     ending = _on_signals()
-    daemon = Daemon(config, runtime)
     try:
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(runtime.close)
+            daemon, front = await _start(config, runtime, stack)
+            reloads = _reload_on_hangup(sources, daemon, front)
+            notify.ready()
+            await ending.wait()
+            notify.stopping()
+            reloads.cancel()
+    finally:
+        _log.info("stopped; containers go on")
+
+
+async def _start(config: EngineConfig, runtime: Runtime, stack: AsyncExitStack) -> tuple[Daemon, Front]:
+    """Bring everything up; what is up already is taken down by *stack*, in the reverse order."""
+    try:
+        daemon = Daemon(config, runtime)
+        stack.push_async_callback(daemon.close)
         front = Front(daemon.router, config)
         await daemon.start()
         await front.open()
-        reloads = _reload_on_hangup(sources, daemon, front)
-        notify.ready()
-        await ending.wait()
-        notify.stopping()
-        reloads.cancel()
-        await front.close(config.shutdown_timeout)
-    finally:
-        await daemon.close()
-        await runtime.close()
+        stack.push_async_callback(front.close, config.shutdown_timeout)
+    except (ListenError, CertificateError, EngineError, OSError) as error:
+        _log.debug("cannot start", exc_info=error)
+        raise StartError(str(error)) from error
+    return daemon, front
 
 
 def _on_signals() -> asyncio.Event:

@@ -8,6 +8,7 @@ running; SIGHUP reads certificates and configuration again.
 from __future__ import annotations
 
 import sys
+from typing import NoReturn
 
 from pymachine.engine.config import ConfigError, EngineConfig
 from pymachine.engine.config_sources import Sources
@@ -43,21 +44,22 @@ def _run(sources: Sources, config: EngineConfig) -> None:
 def _serve(sources: Sources, config: EngineConfig) -> None:
     from pymachine.engine.runtime.client import ShimRuntime
 
-    runtime = ShimRuntime.launch(exec_root=config.exec_root)
+    try:
+        runtime = ShimRuntime.launch(exec_root=config.exec_root)
+    except OSError as error:
+        _die(f"cannot start the spawner: {error}")
 
     import asyncio
 
-    from pymachine.dockerapi.listeners import ListenError
-    from pymachine.dockerapi.tls import CertificateError
-    from pymachine.engine.life import live
+    from pymachine.engine.life import StartError, live
 
     try:
         asyncio.run(live(sources, config, runtime))
-    except (ListenError, CertificateError) as error:
+    except StartError as error:
         _die(str(error))
 
 
-def _die(*lines: str) -> None:
+def _die(*lines: str) -> NoReturn:
     for line in lines:
         print(f"pyengine: {line}", file=sys.stderr)
     raise SystemExit(1)

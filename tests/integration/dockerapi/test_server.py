@@ -161,8 +161,8 @@ def test_a_body_of_any_size_streams_in(path: Path) -> None:
 
     async def run() -> None:
         async with serving(path, *ROUTES), HTTPClient(f"unix://{path}") as client:
-            async with await client.request("POST", "/count", body=pieces()) as response:
-                assert await response.json() == {"size": 64 * 2**20}
+            response = await client.request("POST", "/count", body=pieces())
+            assert await response.json() == {"size": 64 * 2**20}
 
     asyncio.run(run())
 

@@ -2,6 +2,8 @@
 
 import asyncio
 import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -52,29 +54,27 @@ def _client(authority: Authority) -> ssl.SSLContext:
 
 def test_a_client_with_a_certificate_is_served(authority: Authority) -> None:
     async def run() -> None:
-        async with serving_tcp(ServerTLS(_server_files(authority)), *ROUTES) as port:
-            async with HTTPClient(f"tcp://127.0.0.1:{port}", tls=_client(authority)) as client:
-                for _ in range(3):
-                    async with await client.request("GET", "/hello") as response:
-                        assert await response.json() == "hello"
+        async with _connected(authority) as (client, _):
+            for _ in range(3):
+                async with await client.request("GET", "/hello") as response:
+                    assert await response.json() == "hello"
 
     asyncio.run(run())
 
 
 def test_the_end_of_the_clients_input_is_not_the_end_of_the_connection(authority: Authority) -> None:
     async def run() -> None:
-        async with serving_tcp(ServerTLS(_server_files(authority)), *ROUTES) as port:
-            async with HTTPClient(f"tcp://127.0.0.1:{port}", tls=_client(authority)) as client:
-                stream = await client.hijack("POST", "/upper")
-                assert isinstance(stream, Hijacked)
-                sent = b"abc" * 200_000
-                await stream.write(sent)
-                await stream.write_eof()
-                received = b""
-                while data := await stream.read():
-                    received += data
-                assert received == sent.upper()
-                await stream.close()
+        async with _connected(authority) as (client, _):
+            stream = await client.hijack("POST", "/upper")
+            assert isinstance(stream, Hijacked)
+            sent = b"abc" * 200_000
+            await stream.write(sent)
+            await stream.write_eof()
+            received = b""
+            while data := await stream.read():
+                received += data
+            assert received == sent.upper()
+            await stream.close()
 
     asyncio.run(run())
 
@@ -114,18 +114,17 @@ def test_a_server_of_another_name_or_ca_is_not_trusted(authority: Authority, tmp
 def test_a_new_certificate_is_used_and_old_connections_go_on(authority: Authority) -> None:
     async def run() -> None:
         tls = ServerTLS(_server_files(authority))
-        async with serving_tcp(tls, *ROUTES) as port:
-            async with HTTPClient(f"tcp://127.0.0.1:{port}", tls=_client(authority)) as old:
-                stream = await old.hijack("POST", "/upper")
-                assert isinstance(stream, Hijacked)
-                before = await _certificate(port, authority)
-                authority.issue("server", "127.0.0.1")
-                tls.reload()
-                assert await _certificate(port, authority) != before
-                await stream.write(b"still here")
-                await stream.write_eof()
-                assert await stream.read() == b"STILL HERE"
-                await stream.close()
+        async with _connected(authority, tls) as (old, port):
+            stream = await old.hijack("POST", "/upper")
+            assert isinstance(stream, Hijacked)
+            before = await _certificate(port, authority)
+            authority.issue("server", "127.0.0.1")
+            tls.reload()
+            assert await _certificate(port, authority) != before
+            await stream.write(b"still here")
+            await stream.write_eof()
+            assert await stream.read() == b"STILL HERE"
+            await stream.close()
 
     asyncio.run(run())
 
@@ -141,6 +140,17 @@ def test_a_bad_certificate_leaves_the_old_one_in_use(authority: Authority) -> No
             assert await _certificate(port, authority) == before
 
     asyncio.run(run())
+
+
+@asynccontextmanager
+async def _connected(authority: Authority, tls: ServerTLS | None = None) -> AsyncIterator[tuple[HTTPClient, int]]:
+    """A client of a server with *tls*, and the server's port."""
+    async with serving_tcp(tls or ServerTLS(_server_files(authority)), *ROUTES) as port:
+        client = HTTPClient(f"tcp://127.0.0.1:{port}", tls=_client(authority))
+        try:
+            yield client, port
+        finally:
+            await client.close()
 
 
 async def _certificate(port: int, authority: Authority) -> bytes | None:
