@@ -41,12 +41,16 @@ def populate(root: int) -> None:
 
 def add_device(root: int, device: Device) -> None:
     """Make a node like the host's at the place in the container that *device* says."""
-    found = os.stat(device.path_on_host)
-    head, _, name = device.path_in_container.rpartition("/")
+    _copy_node(root, device.path_on_host, device.path_in_container)
+
+
+def _copy_node(root: int, host: str, inside: str) -> None:
+    found = os.stat(host)
+    head, _, name = inside.rpartition("/")
     folder = inroot.ensure_folder(root, head or "/")
     try:
         kind, mode = stat.S_IFMT(found.st_mode), stat.S_IMODE(found.st_mode)
-        if _make_node(folder, name, kind, found.st_rdev, mode, device.path_on_host):
+        if _make_node(folder, name, kind, found.st_rdev, mode, host):
             os.chown(name, found.st_uid, found.st_gid, dir_fd=folder, follow_symlinks=False)
     finally:
         os.close(folder)
@@ -54,16 +58,9 @@ def add_device(root: int, device: Device) -> None:
 
 def add_all_devices(root: int) -> None:
     """Every device node of the host's /dev (privileged containers)."""
-
-    class Found:
-        permissions = "rwm"
-
-        def __init__(self, path: str) -> None:
-            self.path_on_host = self.path_in_container = path
-
     for path in _host_devices("/dev"):
         try:
-            add_device(root, Found(path))
+            _copy_node(root, path, path)
         except OSError:
             continue  # a device that vanished meanwhile, or whose folder the image has as a file
 

@@ -171,8 +171,11 @@ class ShimHandle:
             if isinstance(error, ProcessLookupError):
                 raise StartFailed(f"OCI runtime exec failed: {error.strerror}: unknown") from None
             raise
-        stream = SocketStream(sock) if stdin or stdout or stderr else sock.close()
-        return ShimExec(self, key, answer["pid"], exited), stream
+        running = ShimExec(self, key, answer["pid"], exited)
+        if stdin or stdout or stderr:
+            return running, SocketStream(sock)
+        sock.close()
+        return running, None
 
     async def resize(self, rows: int, columns: int) -> None:
         """Set the terminal's size."""
@@ -230,7 +233,8 @@ class ShimHandle:
         except BaseException:
             sock.close()
             raise
-        return sock, cast(dict[str, Any], wire.unpack(body)) if body else None
+        answer: dict[str, Any] | None = wire.unpack(body) if body else None
+        return sock, answer
 
     async def _listen(self) -> None:
         while (message := await self._connection.receive()) is not None:

@@ -26,6 +26,7 @@ import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Protocol
 
     from pymachine.engine.runtime.spec import LogSpec
@@ -61,6 +62,18 @@ def parse_header(header: bytes) -> tuple[int, int, int] | None:
     if stream not in (STDOUT, STDERR) or length > MAX_PAYLOAD or header[5:8] != b"\0\0\0":
         return None
     return length, stream, int.from_bytes(header[8:16], "big")
+
+
+def start_of_last(pread: Callable[[int, int], bytes], end: int) -> int | None:
+    """Where the frame that ends at *end* begins; ``None`` when no whole frame ends there."""
+    if end < HEADER + TRAILER:
+        return None
+    length = int.from_bytes(pread(TRAILER, end - TRAILER), "big")
+    start = end - TRAILER - length - HEADER
+    if start < 0:
+        return None
+    found = parse_header(pread(HEADER, start))
+    return start if found is not None and found[0] == length else None
 
 
 class RotatedFile:
@@ -131,7 +144,7 @@ class LocalLog:
     def _mend(self) -> None:
         """Cut off a frame that a power cut left half written: nothing after it could be read."""
         file = self._file
-        if file.size == 0 or self._ends_whole(file.size):
+        if file.size == 0 or start_of_last(file.pread, file.size) is not None:
             return
         offset = 0
         while found := parse_header(file.pread(HEADER, offset).ljust(HEADER, b"\xff")):
@@ -140,12 +153,6 @@ class LocalLog:
                 break
             offset = end
         file.truncate(offset)
-
-    def _ends_whole(self, size: int) -> bool:
-        length = int.from_bytes(self._file.pread(TRAILER, size - TRAILER), "big") if size >= TRAILER else size
-        start = size - TRAILER - length - HEADER
-        found = parse_header(self._file.pread(HEADER, start)) if start >= 0 else None
-        return found is not None and found[0] == length
 
 
 class JsonLog:

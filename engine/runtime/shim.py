@@ -287,7 +287,7 @@ class Shim:
 
     def _accept(self, events: int) -> None:
         try:
-            fd, _ = self._listener._accept()
+            fd, _ = self._listener._accept()  # type: ignore[attr-defined] # not in the type stubs
         except OSError:
             return
         self._add_peer(_socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM, 0, fd), is_control=False)

@@ -84,7 +84,13 @@ class Streams:
     def _add_source(self, fd: int, stream: int) -> None:
         os.set_blocking(fd, False)
         self._sources[fd] = stream
-        self._loop.watch(fd, READ, lambda events: self._read(fd))
+        self._watch_source(fd, READ)
+
+    def _watch_source(self, fd: int, events: int) -> None:
+        def ready(events: int) -> None:
+            self._read(fd)
+
+        self._loop.watch(fd, events, ready)
 
     # --- output
 
@@ -150,7 +156,7 @@ class Streams:
         if paused != self._paused:
             self._paused = paused
             for fd in self._sources:
-                self._loop.watch(fd, 0 if paused else READ, lambda events, fd=fd: self._read(fd))  # type: ignore[misc]
+                self._watch_source(fd, 0 if paused else READ)
 
     def _resume_if_possible(self) -> None:
         if self._paused and not any(client.pending for client in self._clients):
