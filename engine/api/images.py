@@ -10,7 +10,7 @@ from pymachine.dockerapi.filters import Filters
 from pymachine.dockerapi.messages import Answer, Handler, Request, Response, empty, json_lines, json_response
 from pymachine.dockerapi.routing import Route
 from pymachine.engine.images import importing
-from pymachine.engine.images.listing import FILTERS
+from pymachine.engine.images.listing import FILTERS, PRUNE_FILTERS
 from pymachine.engine.images.progress import Message, failure
 from pymachine.engine.images.reference import Reference, parse, parse_pull
 from pymachine.engine.images.registry.credentials import from_header
@@ -23,7 +23,12 @@ def image_routes(service: ImageService) -> list[Route]:
     routes: list[tuple[str, str, Handler]] = [
         ("GET", "/images/json", api.summaries),
         ("POST", "/images/create", api.create),
+        ("GET", "/images/get", api.save),
+        ("POST", "/images/load", api.load),
+        ("POST", "/images/prune", api.prune),
         ("GET", "/images/{name*}/json", api.inspect),
+        ("GET", "/images/{name*}/get", api.save),
+        ("DELETE", "/images/{name*}", api.remove),
         ("GET", "/images/{name*}/history", api.history),
         ("POST", "/images/{name*}/tag", api.tag),
     ]
@@ -59,6 +64,27 @@ class _ImageAPI:
         query = request.query
         await self._service.tag(request.params["name"], query.text("repo"), query.text("tag"))
         return empty(201)
+
+    async def save(self, request: Request) -> Answer:
+        names = [request.params["name"]] if "name" in request.params else request.query.all("names")
+        names = [name for text in names for name in text.split(",") if name]
+        if not names:
+            raise InvalidArgument("at least one image name is required")
+        return Response(stream=self._service.save(names), headers={"Content-Type": "application/x-tar"})
+
+    async def load(self, request: Request) -> Answer:
+        return await progress(self._service.load(request.body))
+
+    async def remove(self, request: Request) -> Answer:
+        query = request.query
+        removed = await self._service.remove(
+            request.params["name"], force=query.flag("force"), prune=not query.flag("noprune")
+        )
+        return json_response(removed)
+
+    async def prune(self, request: Request) -> Answer:
+        filters = Filters.parse(request.query.text("filters"), PRUNE_FILTERS)
+        return json_response(await self._service.prune(filters))
 
     async def create(self, request: Request) -> Answer:
         if request.query.text("fromSrc"):

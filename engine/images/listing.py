@@ -16,6 +16,7 @@ from pymachine.engine.images.times import seconds_of
 from pymachine.engine.images.views import labels_of, names_of, summary
 
 FILTERS = ("before", "dangling", "label", "label!", "reference", "since", "until")
+PRUNE_FILTERS = ("dangling", "label", "label!", "until")
 
 
 def listing(

@@ -6,7 +6,7 @@ import asyncio
 import io
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, aclosing
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 from pymachine.dockerapi.client import ConnectFailed, HTTPError
 from pymachine.dockerapi.errors import EngineError, NotFound
@@ -82,6 +82,23 @@ class Puller:
         async with aclosing(shared.follow()) as messages:
             async for message in messages:
                 yield message
+
+    async def describe(self, reference: Reference, credentials: Credentials) -> dict[str, Any]:
+        """``DistributionInspect`` of API 1.47."""
+        async with AsyncExitStack() as stack:
+            session, document = await connect(self.registries, self._core, reference, credentials, stack)
+            if document.is_index:
+                offered = manifests.platforms(document)
+            else:
+                manifest = manifests.parse(document)
+                try:
+                    config, _ = parse_config(await fetch_small(session, manifest.config, _CONFIG_LIMIT))
+                except HTTPError as error:
+                    raise EngineError(f"cannot inspect {reference.familiar}: {error}") from None
+                names = ("architecture", "os", "variant")
+                offered = [{name: config[name] for name in names if isinstance(config.get(name), str)}]
+        described = {"mediaType": document.media_type, "digest": document.digest, "size": document.size}
+        return {"Descriptor": described, "Platforms": offered}
 
     async def close(self) -> None:
         """Cancel what is running."""

@@ -6,6 +6,7 @@ nothing else. Events are published when things have happened.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,10 +14,10 @@ from typing import Any
 
 from pymachine.dockerapi.filters import Filters
 from pymachine.engine.events import EventBus
-from pymachine.engine.images import importing, views
+from pymachine.engine.images import importing, loading, removal, saving, views
 from pymachine.engine.images.base import Image, ImageUsers
 from pymachine.engine.images.core import Core
-from pymachine.engine.images.listing import listing
+from pymachine.engine.images.listing import is_dangling, listing, matching
 from pymachine.engine.images.lookup import find
 from pymachine.engine.images.progress import Message
 from pymachine.engine.images.pulling import Puller
@@ -48,6 +49,7 @@ class ImageService:
         self.core = Core.open(root, driver, events, users)
         """For the builder and commit, which add layers and images of their own."""
         registries = Registries(tuple(insecure_registries), tuple(mirrors), certs_dir)
+        self._removing = asyncio.Lock()  # two removals of one image must not meet
         self._puller = Puller(self.core, registries, Downloader(root / "partial", self.core.executor))
 
     def reconfigure(self, insecure_registries: Sequence[str], mirrors: Sequence[str]) -> None:
@@ -119,6 +121,39 @@ class ImageService:
         target = parse(f"{repository}:{tag}" if tag else repository).with_default_tag()
         await self.core.run(self.core.store.name, image.id, [str(target.tagged())])
         self.core.publish("tag", image.id, str(target.tagged()))
+
+    def save(self, references: Sequence[str]) -> AsyncIterator[bytes]:
+        """An archive of the images. Raises `NotFound` at once."""
+        return saving.save(self.core, references)
+
+    def load(self, body: AsyncIterable[bytes]) -> AsyncIterator[Message]:
+        """Load all images of an archive; a message for each name. Raises `InvalidArgument`."""
+        return loading.load(self.core, body)
+
+    async def remove(self, reference: str, *, force: bool = False, prune: bool = True) -> list[dict[str, str]]:
+        """``DELETE /images/{name}``. Raises `NotFound`, `Conflict`."""
+        async with self._removing:
+            return await removal.remove(self.core, reference, force=force, prune=prune)
+
+    async def prune(self, filters: Filters | None = None) -> dict[str, Any]:
+        """``POST /images/prune``: dangling images, or with ``dangling=false`` all that no container uses."""
+        wanted = filters or Filters()
+        only_dangling = wanted.flag("dangling", default=True)
+        snapshot = self.core.store.snapshot
+        rest = Filters({key: wanted.values(key) for key in ("label", "label!", "until")})
+        async with self._removing:
+            images = [
+                image
+                for image in await self.core.run(matching, snapshot, rest)
+                if not only_dangling or is_dangling(snapshot, image)
+            ]
+            deleted, freed = await removal.prune(self.core, images)
+        self.core.events.publish("image", "prune", "", {"reclaimed": str(freed)})
+        return {"ImagesDeleted": deleted or None, "SpaceReclaimed": freed}
+
+    async def distribution(self, reference: Reference, credentials: Credentials = NOBODY) -> dict[str, Any]:
+        """``GET /distribution/{name}/json``: what the registry has, nothing is fetched. Raises an `EngineError`."""
+        return await self._puller.describe(reference.with_default_tag(), credentials)
 
     async def disk_usage(self) -> dict[str, Any]:
         """The image part of ``GET /system/df``: all layers' bytes (``LayersSize``) and each image's share."""
