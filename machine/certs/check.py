@@ -6,6 +6,7 @@ answer read. Every failure is one line with the cause; only certificate problems
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import socket
@@ -122,10 +123,14 @@ def _context(target: _Target) -> ssl.SSLContext:
 
 def _ask(target: _Target, context: ssl.SSLContext) -> bytes:
     """The whole answer, read with one deadline: a socket's own timeout begins anew with every byte."""
+    import ssl
+
     with socket.create_connection((target.host, target.port), target.left()) as plain:
         plain.settimeout(target.left())
         with context.wrap_socket(plain, server_hostname=target.host) as connection:
-            connection.sendall(_REQUEST.format(host=target.label).encode())
+            with contextlib.suppress(ssl.SSLEOFError, BrokenPipeError, ConnectionResetError):
+                # a server that has hung up on us said why before: that is still to be read
+                connection.sendall(_REQUEST.format(host=target.label).encode())
             answer = bytearray()
             while len(answer) <= LARGEST_ANSWER:
                 connection.settimeout(target.left())
