@@ -27,17 +27,17 @@ def ensure(name: str, subnet: IPv4Network, gateway: IPv4Address, owner: str) -> 
 
     *owner* is the local root; raises `DriverError` when the bridge is another's.
     """
-    if not _exists(name):
+    if (found := _owner(name)) != owner:
+        if found:
+            raise DriverError(f"{subnet} is in use by the machines of {found} (bridge {name})")
         _make(name, subnet, gateway, owner)
-    elif (other := _owner(name)) != owner:
-        raise DriverError(f"{subnet} is in use by {other or 'another program'} (bridge {name})")
     _allow_forwarding()
     _make_rules(name, subnet)
 
 
 def remove(name: str, owner: str) -> None:
     """Undo `ensure`; fine when parts are missing, and nothing is touched when the bridge is another's."""
-    if _exists(name) and _owner(name) != owner:
+    if _owner(name) not in ("", owner):
         return
     for table, hook in HOOKS:
         if _ours(table, hook, name):
@@ -65,22 +65,26 @@ def _exists(interface: str) -> bool:
 
 
 def _owner(name: str) -> str:
-    return Path("/sys/class/net", name, "ifalias").read_text().strip().removeprefix("pymachine ")
+    """The local root that made a bridge, noted as its alias; empty when there is none, or it is half made."""
+    alias = Path("/sys/class/net", name, "ifalias")
+    return alias.read_text().strip().removeprefix("pymachine ") if alias.exists() else ""
 
 
 def _make(name: str, subnet: IPv4Network, gateway: IPv4Address, owner: str) -> None:
+    """The alias comes last: it says that the bridge is whole."""
     # A hardware address of its own: by default a bridge takes its lowest port's and so changes it when
     # machines come and go, and their neighbour tables go stale.
     hardware = "02:70:" + ":".join(f"{byte:02x}" for byte in gateway.packed)
     commands = [
-        f"link add {name} address {hardware} type bridge",
-        f"address add {gateway}/{subnet.prefixlen} broadcast {subnet.broadcast_address} dev {name}",
+        f"address replace {gateway}/{subnet.prefixlen} broadcast {subnet.broadcast_address} dev {name}",
         f"link set {name} up",
     ]
+    if not _exists(name):
+        commands.insert(0, f"link add {name} address {hardware} type bridge")
     host.run(["ip", "-batch", "-"], stdin="\n".join(commands) + "\n")
-    Path("/sys/class/net", name, "ifalias").write_text(f"pymachine {owner}")
     # A machine that is just booting answers no ARP yet; by default the kernel asks again after 1 s only.
     Path(f"/proc/sys/net/ipv4/neigh/{name}/retrans_time_ms").write_text("50")
+    host.run(["ip", "link", "set", name, "alias", f"pymachine {owner}"])
 
 
 def _make_rules(name: str, subnet: IPv4Network) -> None:

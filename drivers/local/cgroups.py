@@ -66,21 +66,23 @@ def directories(name: str, trees: Iterable[Hierarchy]) -> list[Path]:
     return [tree.mount / name for tree in trees]
 
 
-def create(name: str, limits: Limits) -> list[Path]:
+def create(name: str, limits: Limits, *, beside_systemd: bool = False) -> list[Path]:
     """Make the cgroups and set the limits; returns the directories for the supervisor to enter.
 
+    *beside_systemd* leaves the v2 tree and v1's ``name=systemd`` to systemd, with their limits.
     Raises `DriverError` when a limit was asked for and no controller can keep it.
     """
-    trees = hierarchies()
+    trees = [tree for tree in hierarchies() if not beside_systemd or (tree.version == 1 and tree.controllers)]
     for tree in trees:
         if tree.version == 2:
             _delegate(tree)
         (tree.mount / name).mkdir(exist_ok=True)
         if "cpuset" in tree.controllers and tree.version == 1:
             _inherit_cpuset(tree.mount, tree.mount / name)
-    if limits.memory:
+    offered = {controller for tree in trees for controller in tree.controllers}
+    if limits.memory and not (beside_systemd and "memory" not in offered):
         _limit(trees, name, "memory", ("memory.limit_in_bytes", "memory.max"), str(limits.memory))
-    if limits.cpus:
+    if limits.cpus and not (beside_systemd and "cpuset" not in offered):
         _limit(trees, name, "cpuset", ("cpuset.cpus", "cpuset.cpus"), limits.cpus)
     return directories(name, trees)
 

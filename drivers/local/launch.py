@@ -104,15 +104,14 @@ def start(launch: Launch) -> None:
     if paths.console.exists():
         os.replace(paths.console, f"{paths.console}.1")
     by_systemd = booted_with_systemd()
-    name = cgroup_name(launch.machine_id)
-    entered = [] if by_systemd else [str(path) for path in cgroups.create(name, launch.limits)]
+    entered = cgroups.create(cgroup_name(launch.machine_id), launch.limits, beside_systemd=by_systemd)
     plan = {
         "argv": nspawn_argv(launch),
         "env": {**NSPAWN_ENVIRONMENT, "PATH": host.SEARCH_PATH},
         "lower": str(launch.image_root),
         "console": paths.console.name,
         "pid_file": paths.pid.name,
-        "cgroups": entered,
+        "cgroups": [str(path) for path in entered],
     }
     jsonfile.write(paths.launch, plan)
     command = [sys.executable, "-I", "-S", str(Path(program.__file__).resolve()), str(paths.launch)]

@@ -28,7 +28,7 @@ class LocalMachine:
         self.driver.create()
         return self
 
-    def ssh(self, command: str, *, check: bool = True) -> str:
+    def ssh(self, command: str, *, check: bool = True, stdin: str = "") -> str:
         """Run a command by the real ssh client, which must find the host key pinned; its output."""
         end = self.driver.ssh_endpoint()
         options = [
@@ -40,6 +40,7 @@ class LocalMachine:
         flags = [word for option in options for word in ("-o", option)]
         done = subprocess.run(
             ["ssh", "-F", "none", "-i", str(end.key_path), *flags, f"{end.user}@{end.host}", command],
+            input=stdin,
             capture_output=True,
             text=True,
             timeout=60,

@@ -65,6 +65,10 @@ def test_several_machines_reach_each_other_and_the_outside() -> None:
         assert set(seen) == {"198.18.77.1"}
 
 
+def run(*argv: str) -> None:
+    subprocess.run(argv, check=True)
+
+
 @contextlib.contextmanager
 def outside() -> Iterator[tuple[str, int, list[str]]]:
     """A server in a network namespace that has no route to any machine; and whom it has seen."""
@@ -73,7 +77,6 @@ def outside() -> Iterator[tuple[str, int, list[str]]]:
         "import socket\ns=socket.create_server(('198.18.77.2', 0))\nprint(s.getsockname()[1], flush=True)\n"
         "while True:\n c,a=s.accept()\n c.sendall(b'hello')\n c.close()\n print(a[0], flush=True)\n"
     )
-    run = lambda *argv: subprocess.run(argv, check=True)  # noqa: E731
     run("ip", "netns", "add", name)
     server = None
     try:
@@ -85,7 +88,8 @@ def outside() -> Iterator[tuple[str, int, list[str]]]:
         command = ["ip", "netns", "exec", name, sys.executable, "-c", serve]
         server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert server.stdout is not None
-        port, seen = int(server.stdout.readline()), []
+        port = int(server.stdout.readline())
+        seen: list[str] = []
         reader = threading.Thread(target=lambda: seen.extend(line.strip() for line in server.stdout or []))
         reader.start()
         yield "198.18.77.2", port, seen
