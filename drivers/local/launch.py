@@ -99,7 +99,7 @@ def start(launch: Launch) -> None:
     """
     paths = launch.paths
     for directory in (paths.work, paths.root, paths.data / "pyengine"):
-        directory.mkdir(parents=True, exist_ok=True)
+        directory.mkdir(mode=0o711, parents=True, exist_ok=True)
     paths.pid.unlink(missing_ok=True)
     if paths.console.exists():
         os.replace(paths.console, f"{paths.console}.1")

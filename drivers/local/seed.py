@@ -65,11 +65,15 @@ def write_layer(paths: MachinePaths, image_root: Path, identity: Identity) -> st
 
 def _directories(top: Path) -> None:
     """A directory in the upper layer takes the place of the image's, so modes must be the same."""
-    top.mkdir(mode=0o755)
-    for name in ("etc", "etc/ssh", "etc/systemd", "etc/systemd/network", "etc/systemd/system"):
-        (top / name).mkdir(mode=0o755)
+    for name in ("", "etc", "etc/ssh", "etc/systemd", "etc/systemd/network", "etc/systemd/system"):
+        _directory(top / name)
     for target in ("multi-user", "sysinit"):
-        (top / "etc/systemd/system" / f"{target}.target.wants").mkdir(mode=0o755)
+        _directory(top / "etc/systemd/system" / f"{target}.target.wants")
+
+
+def _directory(path: Path, mode: int = 0o755) -> None:
+    path.mkdir()
+    path.chmod(mode)  # the umask has no say
 
 
 def _files(identity: Identity, private_key: str, public_key: str) -> list[tuple[str, str, int]]:
@@ -99,10 +103,10 @@ def _authorize(top: Path, image_root: Path, identity: Identity) -> None:
         for name, text, mode in files:
             _put(top, name, text, mode)
     home = top / user.home.lstrip("/")
-    if home.parent != top:
-        home.parent.mkdir(mode=0o755, exist_ok=True)
+    if not home.parent.exists():
+        _directory(home.parent)
     for directory in (home, home / ".ssh"):
-        directory.mkdir(mode=0o700)
+        _directory(directory, 0o700)
     _put(top, f"{user.home.lstrip('/')}/.ssh/authorized_keys", identity.authorized_key.strip() + "\n", 0o600)
     for path in (home, home / ".ssh", home / ".ssh/authorized_keys"):
         os.chown(path, user.uid, user.uid)
@@ -111,7 +115,7 @@ def _authorize(top: Path, image_root: Path, identity: Identity) -> None:
 def _put(top: Path, name: str, text: str, mode: int) -> None:
     path = top / name
     if not path.parent.is_dir():
-        path.parent.mkdir(mode=0o755)
+        _directory(path.parent)
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     with open(handle, "w", encoding="utf-8") as file:
         os.fchmod(handle, mode)

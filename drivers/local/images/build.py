@@ -199,7 +199,8 @@ def _finish(rootfs: Path, recipe: Recipe) -> None:
     for name in ("etc/machine-id", "etc/resolv.conf"):
         _remove(rootfs / name)
         _write(rootfs / name, "")
-    (rootfs / "var/lib/pyengine").mkdir(mode=0o711)
+    (rootfs / "var/lib/pyengine").mkdir()
+    (rootfs / "var/lib/pyengine").chmod(0o711)
     _write(rootfs / "etc/apt/apt.conf.d/99pymachine", APT_CONF)
     for name, text in recipe.files:
         _write(rootfs / name, text)
