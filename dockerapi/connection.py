@@ -10,7 +10,6 @@ import logging
 import ssl
 import time
 from collections.abc import AsyncIterator
-from email.utils import formatdate
 from http import HTTPStatus
 
 import h11
@@ -270,6 +269,9 @@ async def _finish(pieces: AsyncIterator[bytes]) -> None:
         await close()
 
 
+# Not strftime's names, which follow the locale; nor email.utils, which costs megabytes to import.
+_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _date_cache = (0, "")
 
 
@@ -278,5 +280,7 @@ def _date() -> str:
     global _date_cache
     now = int(time.time())
     if _date_cache[0] != now:
-        _date_cache = (now, formatdate(now, usegmt=True))
+        moment = time.gmtime(now)
+        day, month = _DAYS[moment.tm_wday], _MONTHS[moment.tm_mon - 1]
+        _date_cache = (now, time.strftime(f"{day}, %d {month} %Y %H:%M:%S GMT", moment))
     return _date_cache[1]
