@@ -34,7 +34,7 @@ class EngineProcess:
     process: subprocess.Popen[bytes] | None = None
 
     @property
-    def api(self) -> Path:
+    def socket(self) -> Path:
         return self.folder / "docker.sock"
 
     @property
@@ -49,7 +49,7 @@ class EngineProcess:
     def configure(self) -> list[str]:
         """Write the configuration file; the command line that uses it."""
         document = {
-            "hosts": [f"unix://{self.api}"],
+            "hosts": [f"unix://{self.socket}"],
             "data-root": str(self.folder / "data"),
             "exec-root": str(self.folder / "exec"),
             "pidfile": str(self.folder / "pid"),
@@ -104,7 +104,7 @@ class EngineProcess:
         environment = {
             "PATH": os.environ["PATH"],
             "HOME": str(self.folder),
-            "DOCKER_HOST": f"unix://{self.api}",
+            "DOCKER_HOST": f"unix://{self.socket}",
         }
         return subprocess.run(
             ["docker", *words], env=environment, capture_output=True, text=True, input=input, timeout=60

@@ -115,7 +115,7 @@ def test_lists_are_empty_on_a_new_engine(served: tuple[EngineProcess, int]) -> N
 def test_an_event_is_streamed_as_it_happens_and_kept_for_a_while(served: tuple[EngineProcess, int]) -> None:
     running, _ = served
     watching = subprocess.Popen(
-        ["docker", "-H", f"unix://{running.api}", "events", "--filter", "volume=seen", "--format", "{{.Action}}"],
+        ["docker", "-H", f"unix://{running.socket}", "events", "--filter", "volume=seen", "--format", "{{.Action}}"],
         stdout=subprocess.PIPE,
         text=True,
     )
@@ -185,7 +185,7 @@ def test_a_stop_is_clean_and_the_id_stays(tmp_path: Path) -> None:
     with engine(tmp_path) as running:
         first = running.docker("info", "--format", "{{.ID}}")
         assert running.stop() == 0
-        assert not running.api.exists()
+        assert not running.socket.exists()
         assert not (tmp_path / "pid").exists()
         running.start()
         assert running.docker("info", "--format", "{{.ID}}") == first
