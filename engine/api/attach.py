@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 
@@ -62,13 +63,17 @@ class StreamRoutes:
 
         async def run(client: Stream) -> None:
             if with_logs:
-                wish = logs.Wish(stdout=wanted.stdout, stderr=wanted.stderr)
-                async for piece in logs.read(self._service.context, container, wish):
-                    await client.write(piece)
+                await self._send_log(container, client, wanted)
             if with_stream:
                 await self._stream(container, client, wanted, early)
 
         return Hijack(run, stream_type(request.version, tty=container.tty))
+
+    async def _send_log(self, container: Container, client: Stream, wanted: Wanted) -> None:
+        wish = logs.Wish(stdout=wanted.stdout, stderr=wanted.stderr)
+        reader = logs.open_log(self._service.context, container, wish)
+        async for piece in logs.pieces(container, reader, wish):
+            await client.write(piece)
 
     async def _stream(self, container: Container, client: Stream, wanted: Wanted, early: EarlyClient | None) -> None:
         if early is not None:
@@ -91,8 +96,11 @@ class StreamRoutes:
     async def logs(self, request: Request) -> Answer:
         container = self._service.get(request.params["id"])
         wish = _log_wish(request.query)
-        pieces = logs.read(self._service.context, container, wish)
-        return Response(stream=pieces, headers={"Content-Type": stream_type(request.version, tty=container.tty)})
+        reader = await asyncio.to_thread(logs.open_log, self._service.context, container, wish)
+        return Response(
+            stream=logs.pieces(container, reader, wish),
+            headers={"Content-Type": stream_type(request.version, tty=container.tty)},
+        )
 
     async def wait(self, request: Request) -> Answer:
         container = self._service.get(request.params["id"])

@@ -1,0 +1,97 @@
+"""Containers outlive the daemon, however it ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from support.dockercli import beside, eventually, inspect
+from support.engineprocess import EngineProcess
+
+pytestmark = pytest.mark.root
+
+
+def test_a_killed_daemon_loses_nothing(own_engine: EngineProcess) -> None:
+    engine = own_engine
+    ticker = "i=0; while :; do i=$((i+1)); echo $i; sleep 0.05; done"
+    engine.docker("run", "-d", "--name", "ticks", "-p", "127.0.0.1::80", "busybox", "sh", "-c", ticker)
+    engine.docker("run", "-d", "--name", "ends", "busybox", "sh", "-c", "sleep 0.6; echo last; exit 42")
+    engine.docker("run", "-d", "--rm", "--name", "vanishes", "busybox", "sleep", "0.6")
+    engine.docker("run", "-d", "--name", "held", "busybox", "sleep", "1000")
+    engine.docker("pause", "held")
+    engine.docker("create", "--name", "fresh", "busybox", "echo", "later")
+    before = inspect(engine, "ticks")
+    engine.stop(signal.SIGKILL)
+    time.sleep(1.0)
+    os.kill(before["State"]["Pid"], 0)
+    engine.start()
+    after = inspect(engine, "ticks")
+    for key in ("Pid", "StartedAt", "Status"):
+        assert after["State"][key] == before["State"][key]
+    assert after["NetworkSettings"]["Ports"] == before["NetworkSettings"]["Ports"]
+    ended = inspect(engine, "ends")["State"]
+    assert (ended["Status"], ended["ExitCode"]) == ("exited", 42)
+    assert engine.docker("logs", "ends") == "last\n"
+    eventually(lambda: engine.run("inspect", "vanishes").returncode == 1)
+    assert inspect(engine, "held")["State"]["Paused"] is True
+    engine.docker("unpause", "held")
+    _check_the_log_has_no_gap(engine)
+    assert engine.docker("exec", "ticks", "echo", "in") == "in\n"
+    assert engine.docker("start", "-a", "fresh") == "later\n"
+    with beside(engine, "wait", "ticks") as waiting:
+        engine.docker("kill", "ticks")
+        assert waiting.communicate(timeout=10)[0] == "137\n"
+    assert engine.docker("rm", "ticks", "ends", "fresh")
+
+
+def _check_the_log_has_no_gap(engine: EngineProcess) -> None:
+    numbers = [int(line) for line in engine.docker("logs", "ticks").split()]
+    assert numbers == list(range(1, len(numbers) + 1))
+    with beside(engine, "attach", "--no-stdin", "ticks") as attached:
+        assert attached.stdout is not None
+        assert int(attached.stdout.readline()) >= numbers[-1]
+
+
+def test_a_stopped_daemon_too(own_engine: EngineProcess) -> None:
+    own_engine.docker("run", "-d", "--name", "on", "busybox", "sleep", "1000")
+    pid = inspect(own_engine, "on")["State"]["Pid"]
+    assert own_engine.stop() == 0
+    own_engine.start()
+    assert inspect(own_engine, "on")["State"]["Pid"] == pid
+
+
+def test_restart_policies_hold_over_daemons(own_engine: EngineProcess) -> None:
+    engine = own_engine
+    for name, policy in (
+        ("always", "always"),
+        ("unless", "unless-stopped"),
+        ("stopped", "unless-stopped"),
+        ("no", "no"),
+    ):
+        engine.docker("run", "-d", "--name", name, "--restart", policy, "busybox", "sleep", "1000")
+    engine.docker("stop", "-t", "0", "stopped")
+    pids = {name: inspect(engine, name)["State"]["Pid"] for name in ("always", "unless", "no")}
+    engine.stop(signal.SIGKILL)
+    for pid in pids.values():
+        os.kill(pid, signal.SIGKILL)
+    eventually(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids.values()))
+    engine.start()
+    for name in ("always", "unless"):
+        eventually(lambda name=name: inspect(engine, name)["State"]["Running"])  # type: ignore[misc]
+    assert inspect(engine, "stopped")["State"]["Running"] is False
+    assert inspect(engine, "no")["State"]["Running"] is False
+
+
+def test_a_damaged_document_hides_no_other(own_engine: EngineProcess) -> None:
+    engine = own_engine
+    bad = engine.docker("create", "busybox").strip()
+    good = engine.docker("create", "--name", "good", "busybox").strip()
+    engine.stop()
+    (engine.folder / "data" / "containers" / bad / "config.json").write_text("{")
+    engine.start()
+    assert engine.docker("ps", "-aq", "--no-trunc").split() == [good]
+    assert "is damaged" in engine.log
