@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from pymachine.engine.runtime import handle, leftovers, seccomp, spawning
-from pymachine.engine.runtime.base import AttachNetwork, ContainerHandle, ExitStatus, StartFailed
+from pymachine.engine.runtime.base import AttachNetwork, BeforeRun, ContainerHandle, ExitStatus, StartFailed
 from pymachine.engine.runtime.spec import ContainerSpec
 
 log = logging.getLogger("pyengine.runtime")
@@ -36,48 +36,64 @@ class ShimRuntime:
         spawner.launch()
         return cls(spawner, exec_root)
 
-    async def start(self, spec: ContainerSpec, attach_network: AttachNetwork | None = None) -> ContainerHandle:
-        """Make *spec* run; raises `StartFailed`, or what *attach_network* raised, and leaves nothing behind."""
-        starting = asyncio.ensure_future(self._start(spec, attach_network))
+    async def start(
+        self,
+        spec: ContainerSpec,
+        attach_network: AttachNetwork | None = None,
+        before_run: BeforeRun | None = None,
+    ) -> ContainerHandle:
+        """Make *spec* run; raises `StartFailed`, or what a callback raised, and leaves nothing behind."""
+        starting = asyncio.ensure_future(self._start(spec, attach_network, before_run))
         try:
             return await asyncio.shield(starting)
         except asyncio.CancelledError:
             starting.add_done_callback(_abandon)  # half a start can't be left: let it end, then end what it made
             raise
 
-    async def _start(self, spec: ContainerSpec, attach_network: AttachNetwork | None) -> handle.ShimHandle:
+    async def _start(
+        self, spec: ContainerSpec, attach_network: AttachNetwork | None, before_run: BeforeRun | None
+    ) -> handle.ShimHandle:
         bpf = await self._filters.program_for(spec.process)
         document = dataclasses.asdict(spec)
-        wait = attach_network is not None and spec.namespaces.net == "private"
+        if spec.namespaces.net != "private":
+            attach_network = None
+        wait = attach_network is not None or before_run is not None
         _prepare_bundle(spec.bundle, document)
-        connection = await self._new_shim()
         try:
+            connection = await self._new_shim()
             await connection.send({"spec": document, "bpf": bpf, "wait": wait})
-            first = await connection.receive()
-            if attach_network is not None and wait and first is not None and "pid" in first:
-                await attach_network(first["pid"])
-                await connection.send({"go": True})
-            return self._started(spec, connection, await _outcome(connection, first))
+            container = await self._born(spec, connection)
+            if wait:
+                await self._accompany(container, attach_network, before_run)
+            for warning in await container.running():
+                log.warning("container %s: %s", spec.id[:12], warning)
         except BaseException:
-            connection.end_sending()
-            await connection.drain()
-            connection.close()
             _forget_bundle(spec.bundle)
             raise
+        return container
 
-    def _started(
-        self, spec: ContainerSpec, connection: handle.Connection, outcome: dict[str, Any]
-    ) -> handle.ShimHandle:
-        for warning in outcome["warnings"]:
-            log.warning("container %s: %s", spec.id[:12], warning)
-        return handle.ShimHandle(
-            connection,
-            spec.bundle,
-            spec.cgroup,
-            self._filters,
-            pid=outcome["running"],
-            started_at=outcome["started_at"],
-        )
+    async def _born(self, spec: ContainerSpec, connection: handle.Connection) -> handle.ShimHandle:
+        first = await connection.receive()
+        if first is None or "pid" not in first:
+            await connection.drain()
+            connection.close()
+            raise handle.failure(first)
+        return handle.ShimHandle(connection, spec.bundle, spec.cgroup, self._filters, pid=first["pid"])
+
+    async def _accompany(
+        self, container: handle.ShimHandle, attach_network: AttachNetwork | None, before_run: BeforeRun | None
+    ) -> None:
+        """Give the new container its network and its clients, then let it go on."""
+        try:
+            if attach_network is not None:
+                await attach_network(container.pid)
+            if before_run is not None:
+                await before_run(container)
+        except BaseException:
+            # Its set-up may have failed meanwhile and be the reason: then that is what the user must read.
+            await container.give_up()
+            raise
+        await container.go()
 
     async def _new_shim(self) -> handle.Connection:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -98,13 +114,12 @@ class ShimRuntime:
             return await leftovers.clear(bundle)
         await connection.send({"op": "control", "id": 0})
         state = await connection.receive()
-        if state is None or state.get("exit") is not None:
+        if state is None or not state["started_at"] or state.get("exit") is not None:
             connection.close()
             return await leftovers.clear(bundle)
-        cgroup = leftovers.cgroup_of(bundle)
-        return handle.ShimHandle(
-            connection, bundle, cgroup, self._filters, pid=state["pid"], started_at=state["started_at"]
-        )
+        found = handle.ShimHandle(connection, bundle, leftovers.cgroup_of(bundle), self._filters, pid=state["pid"])
+        found.is_running(state["started_at"])
+        return found
 
     async def close(self) -> None:
         """End the spawner. Containers go on."""
@@ -123,17 +138,6 @@ def _forget_bundle(bundle: str) -> None:
         os.unlink(os.path.join(bundle, leftovers.SPEC))
     except FileNotFoundError:
         pass
-
-
-async def _outcome(connection: handle.Connection, message: dict[str, Any] | None) -> dict[str, Any]:
-    """The shim's last word about the start; raises `StartFailed`."""
-    while message is not None and "running" not in message:
-        if "error" in message:
-            raise StartFailed(message["error"], message["code"])
-        message = await connection.receive()
-    if message is None:
-        raise StartFailed("OCI runtime create failed: the container's shim has died: unknown")
-    return message
 
 
 def _abandon(starting: asyncio.Future[handle.ShimHandle]) -> None:

@@ -16,6 +16,16 @@ from pymachine.engine.runtime import leftovers, record, seccomp, wire
 from pymachine.engine.runtime.base import ExecHandle, ExitStatus, ProcessStream, StartFailed
 from pymachine.engine.runtime.spec import Process, Resources
 
+GIVEN_UP = "given up"
+"""What a shim says of a start that the daemon itself ended."""
+
+
+def failure(message: dict[str, Any] | None) -> StartFailed:
+    """The error for a shim's last *message* about a start, ``None`` when it died without one."""
+    if message is None or "failed" not in message:
+        return StartFailed("OCI runtime create failed: the container's shim has died: unknown")
+    return StartFailed(message["failed"], message["code"])
+
 
 class Connection:
     """Messages to and from a shim."""
@@ -123,15 +133,37 @@ class ShimHandle:
         filters: seccomp.Cache,
         *,
         pid: int,
-        started_at: float,
     ) -> None:
-        self.pid, self.started_at = pid, started_at
+        self.pid, self.started_at = pid, 0.0
         self._connection, self._bundle, self._cgroup, self._filters = connection, bundle, cgroup, filters
         self._ids = itertools.count(1)
         self._answers: dict[int, asyncio.Future[dict[str, Any]]] = {}
         self._execs: dict[str, asyncio.Future[ExitStatus]] = {}
-        self._exited: asyncio.Future[ExitStatus] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        self._running: asyncio.Future[list[str]] = loop.create_future()
+        self._exited: asyncio.Future[ExitStatus] = loop.create_future()
         self._listening = asyncio.ensure_future(self._listen())
+
+    async def go(self) -> None:
+        """Let the program run; what comes of it shows in `running`."""
+        await self._connection.send({"op": "go", "id": 0})
+
+    async def running(self) -> list[str]:
+        """Wait until the program runs: warnings about it. Raises `StartFailed` when it doesn't."""
+        return await asyncio.shield(self._running)
+
+    def is_running(self, started_at: float) -> None:
+        """The program has been running since *started_at*."""
+        self.started_at = started_at
+        self._running.set_result([])
+
+    async def give_up(self) -> None:
+        """End a start half way; raises `StartFailed` if it had failed before by itself."""
+        self._connection.end_sending()
+        await self._listening
+        error = self._running.exception()
+        if error is not None and str(error) != GIVEN_UP:
+            raise error
 
     async def wait(self) -> ExitStatus:
         """The exit status, once there is one."""
@@ -210,7 +242,8 @@ class ShimHandle:
         number = next(self._ids)
         if self._exited.done():
             raise ProcessLookupError(errno.ESRCH, "the container is not running")
-        answer = self._answers[number] = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+        self._answers[number] = answer
         await self._connection.send({"op": operation, "id": number, **arguments})
         message = await answer
         if "errno" in message:
@@ -238,7 +271,12 @@ class ShimHandle:
 
     async def _listen(self) -> None:
         while (message := await self._connection.receive()) is not None:
-            if "exit" in message:
+            if "running" in message:
+                self.started_at = message["started_at"]
+                self._running.set_result(message["warnings"])
+            elif "failed" in message:
+                self._fail(message)
+            elif "exit" in message:
                 self._end(ExitStatus(**message["exit"]))
             elif "exec_exit" in message:
                 self._exec_ended(message)
@@ -248,12 +286,18 @@ class ShimHandle:
             self._end(await leftovers.clear(self._bundle, lost=137))
         self._connection.close()
 
+    def _fail(self, message: dict[str, Any] | None) -> None:
+        if not self._running.done():
+            self._running.set_exception(failure(message))
+            self._running.exception()  # whoever waits gets it; when nobody does it is not worth a complaint
+
     def _exec_ended(self, message: dict[str, Any]) -> None:
         exited = self._execs.pop(message["exec_exit"], None)
         if exited is not None and not exited.done():
             exited.set_result(ExitStatus(message["code"], message["finished_at"]))
 
     def _end(self, status: ExitStatus) -> None:
+        self._fail(None)
         self._exited.set_result(status)
         for answer in self._answers.values():
             answer.set_result({"errno": errno.ESRCH, "error": "the container is not running"})

@@ -27,6 +27,7 @@ import os
 
 from pymachine.engine.runtime import cgroups, dev, inroot, mounts, program, rootfs, wire
 from pymachine.engine.runtime import syscalls as sys_
+from pymachine.engine.runtime.channel import GO, prefix_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -64,11 +65,6 @@ def run(
     end_with_report(channel, "create", lambda: _set_up(spec, bpf, channel, streams))
 
 
-def prefix_of(stage: str) -> str:
-    """How the message about a failed start begins; *stage* is ``create`` or ``exec``."""
-    return f"OCI runtime {stage} failed: unable to start container process"
-
-
 def end_with_report(channel: socket, stage: str, action: Callable[[], None]) -> NoReturn:
     """Run *action*, which should not return, and report what went wrong when it does; then exit."""
     prefix = prefix_of(stage)
@@ -104,7 +100,7 @@ def _set_up(spec: ContainerSpec, bpf: bytes, channel: socket, streams: tuple[int
     os.close(root)
     if spec.process.tty:
         slave = _open_console(spec.process, channel)
-    if wire.receive_packet(channel)[0] != {"go": True}:
+    if wire.receive_packet(channel)[0] != GO:
         os._exit(program.NOT_STARTED)
     _set_sysctls(spec.sysctls)
     _shut(spec)

@@ -7,22 +7,24 @@ The spawner forks it with one end of a socket pair, the *control* connection, wh
       │ ────────────────────────────────▶ │ clone ────────────────────────▶ │ mounts …
       │                     {"pid": pid}  │                                 │
       │ ◀──────────────────────────────── │                                 │
-      │ (attaches the network to pid)     │                                 │
-      │ {"go": true}   (if it was to wait)│                                 │
+      │ (attaches the network to pid, and clients to the streams)           │
+      │ {"op": "go"}   (if it was to wait)│                                 │
       │ ────────────────────────────────▶ │ {"go": true} ─────────────────▶ │ execve
       │  {"running": …, "warnings": […]}  │                                 │
       │ ◀──────────────────────────────── │ ◀────────────────────────── end │
-      │     or {"error": …, "code": n}, then the end: all is undone         │
+      │     or {"failed": …, "code": n}, then the end: all is undone        │
 
-From then on the control connection carries requests ``{"id", "op", …}``, each answered by ``{"id", …}``, and the
-events ``{"exit": {…}}`` and ``{"exec_exit": key, …}``. More connections come in on ``<bundle>/shim.sock``; the
-first message says what each is:
+A daemon that goes before the container runs ends the start: all is undone. Later the shim doesn't mind.
+
+The control connection carries requests ``{"id", "op", …}``, each answered by ``{"id", …}``, and the events
+``{"exit": {…}}`` and ``{"exec_exit": key, …}``. More connections come in on ``<bundle>/shim.sock``; the first
+message says what each is:
 
 - ``{"op": "control"}`` answered by the container's state: a control connection, for a daemon that is back;
 - ``{"op": "attach", …}`` answered by ``{}``, after which it is the raw stream (`pymachine.engine.runtime.stdio`);
 - ``{"op": "exec", …}`` answered by ``{"pid"}`` or ``{"error", "code"}``, and then the raw stream, if one is wanted.
 
-One thread, one epoll loop; it waits for nobody but the first process's set-up and its own exec children's.
+One thread, one epoll loop, which waits for nobody.
 """
 
 from __future__ import annotations
@@ -31,9 +33,12 @@ import _socket
 import os
 import time
 
-from pymachine.engine.runtime import cgroups, execs, launch, logfile, plain, record, wire
+from pymachine.engine.runtime import cgroups, launch, logfile, plain, record, wire
 from pymachine.engine.runtime import syscalls as sys_
+from pymachine.engine.runtime.channel import Channel, prefix_of
+from pymachine.engine.runtime.execs import Exec
 from pymachine.engine.runtime.loop import READ, Loop
+from pymachine.engine.runtime.peers import Peer, Peers
 from pymachine.engine.runtime.program import NOT_STARTED
 from pymachine.engine.runtime.stdio import Client, Streams
 
@@ -44,25 +49,9 @@ if TYPE_CHECKING:
 
     from pymachine.engine.runtime.spec import ContainerSpec
 
-SOCKET = "shim.sock"
 _LEFT_ALONE = (1, 2, 3, 13, 15)  # HUP INT QUIT PIPE TERM: meant for the daemon; a shim goes when its container does
 _KILL_SECONDS = 10.0
-
-
-class Peer:
-    """A connection whose purpose is control, or not yet known."""
-
-    __slots__ = ("inbox", "is_control", "sock")
-
-    def __init__(self, sock: _socket.socket, *, is_control: bool) -> None:
-        self.sock, self.is_control, self.inbox = sock, is_control, wire.Inbox()
-
-    def send(self, message: Any) -> None:
-        """Send *message*; one that has gone, or reads so little that its socket is full, is not waited for."""
-        try:
-            self.sock.sendall(wire.pack(message))
-        except OSError:
-            pass
+_EINVAL, _EIO, _EOPNOTSUPP = 22, 5, 95
 
 
 class Shim:
@@ -71,154 +60,109 @@ class Shim:
     def __init__(self, spec: ContainerSpec, control: _socket.socket) -> None:
         self._spec = spec
         self._loop = Loop()
-        self._peers: list[Peer] = []
-        self._control = control
+        self._peers = Peers(self._loop, self._serve, self._peer_lost)
+        self._control = self._peers.add(control, is_control=True)
         self._cgroup = cgroups.of(spec.cgroup) if spec.cgroup else None
         self._streams = Streams(self._loop, logfile.open_writer(spec.log), tty=spec.process.tty)
-        self._execs: dict[int, execs.Exec] = {}
+        self._channel = Channel(self._loop, self._streams, "create", self._set_up_ended)
+        self._execs: dict[int, Exec] = {}
         self._pid = 0
         self._started_at = 0.0
+        self._over = False
         self._exit: dict[str, Any] | None = None
         self._paused = False
-        self._listener = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
 
-    # --- start
-
-    def start(self, bpf: bytes, *, wait: bool) -> str:
-        """Start the container; an error's text if that failed, with everything undone."""
-        channel, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
-        streams = None
-        if not self._spec.process.tty:
-            streams = self._streams.open_pipes(stdin=self._spec.open_stdin, stdout=True, stderr=True)
-        self._join_pid_namespace(self._spec.namespaces.pid)
-        self._pid = sys_.clone(launch.private_flags(self._spec.namespaces))
-        if self._pid == 0:
-            launch.run(self._spec, bpf, theirs, streams)
-        theirs.close()
-        for fd in set(streams or ()):
-            os.close(fd)
-        failure = self._accompany(channel, wait=wait)
-        channel.close()
-        if failure is None:
-            return ""
-        self._undo()
-        self._reply(failure)
-        return str(failure["error"])
-
-    def _join_pid_namespace(self, path: str) -> None:
-        if path.startswith("/"):
-            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-            try:
-                sys_.setns(fd, sys_.CLONE_NEWPID)
-            finally:
-                os.close(fd)
-
-    def _accompany(self, channel: _socket.socket, *, wait: bool) -> dict[str, Any] | None:
-        """See the first process through its set-up; what went wrong, if anything."""
-        self._reply({"pid": self._pid})
-        if not wait:
-            wire.send_packet(channel, {"go": True})
-        elif wire.receive(self._control) != {"go": True}:
-            return {"error": "given up", "code": NOT_STARTED}
-        else:
-            try:
-                wire.send_packet(channel, {"go": True})
-            except OSError:
-                pass  # it has failed already, and said why
-        outcome: dict[str, Any] = {}
-        while True:
-            message, descriptor = wire.receive_packet(channel)
-            if message is None:
-                break
-            if descriptor is not None:
-                self._streams.adopt_terminal(descriptor)
-            outcome.update(message)
-        if "error" in outcome or "exec" not in outcome:
-            died = f"{launch.prefix_of('create')}: its first process died early (out of memory?): unknown"
-            return {"error": outcome.get("error", died), "code": outcome.get("code", NOT_STARTED)}
-        self._started_at = time.time()
-        record.write_pid(self._pid)
-        self._listen()
-        self._reply({"running": self._pid, "started_at": self._started_at, "warnings": outcome["warnings"]})
-        return None
-
-    def _reply(self, message: dict[str, Any]) -> None:
-        try:
-            self._control.sendall(wire.pack(message))
-        except OSError:
-            pass  # the daemon has gone: the next one asks by the socket
-
-    def _undo(self) -> None:
-        try:
-            os.kill(self._pid, sys_.SIGKILL)
-        except ProcessLookupError:
-            pass
-        self._reap_all()
-        self._streams.close()
-        self._remove_cgroup()
-        record.forget()
-
-    def _listen(self) -> None:
-        """Open the socket, by a relative name: sun_path has room for 108 bytes and a bundle's path may be longer."""
-        try:
-            os.unlink(SOCKET)
-        except FileNotFoundError:
-            pass
-        mask = os.umask(0o177)
-        try:
-            self._listener.bind(SOCKET)
-        finally:
-            os.umask(mask)
-        self._listener.listen(64)
-        self._listener.setblocking(False)
-
-    # --- life
-
-    def serve(self) -> None:
-        """Serve the running container until it has ended and everybody has heard of it."""
+    def run(self, bpf: bytes, *, wait: bool) -> None:
+        """Start the container and serve it until it has ended and everybody has heard of it."""
         sys_.sigprocmask(sys_.SIG_BLOCK, (sys_.SIGCHLD,))
         signals = sys_.signalfd((sys_.SIGCHLD,))
         self._loop.watch(signals, READ, lambda events: self._child_ended(signals))
-        self._loop.watch(self._listener.fileno(), READ, self._accept)
-        self._add_peer(self._control, is_control=True)
-        self._enter_pid_namespace()
-        self._reap()  # it may have ended before the signal was waited for
-        while self._exit is None or self._streams.busy:
+        try:
+            self._start(bpf, wait=wait)
+        except (OSError, ValueError) as error:
+            self.fail(f"{prefix_of('create')}: {error}: unknown", NOT_STARTED)
+        while not self._over or self._streams.busy:
             self._loop.step()
 
-    def _enter_pid_namespace(self) -> None:
-        """From now on what is forked (exec) is born into the container's pid namespace."""
+    # --- start
+
+    def _start(self, bpf: bytes, *, wait: bool) -> None:
+        streams = None
+        if not self._spec.process.tty:
+            streams = self._streams.open_pipes(stdin=self._spec.open_stdin, stdout=True, stderr=True)
+        self._peers.listen()
+        _join_pid_namespace(self._spec.namespaces.pid)
+        self._pid = sys_.clone(launch.private_flags(self._spec.namespaces))
+        if self._pid == 0:
+            launch.run(self._spec, bpf, self._channel.theirs, streams)
+        self._channel.watch()
+        for fd in set(streams or ()):
+            os.close(fd)
+        self._control.send({"pid": self._pid})
+        if not wait:
+            self._channel.go()
+
+    def _set_up_ended(self, outcome: dict[str, Any]) -> None:
+        if "error" in outcome:
+            self.fail(outcome["error"], outcome["code"])
+            return
+        self._started_at = time.time()
+        record.write_pid(self._pid)
         if self._spec.namespaces.pid == "private":
             try:
-                self._join_pid_namespace(f"/proc/{self._pid}/ns/pid")
+                _join_pid_namespace(f"/proc/{self._pid}/ns/pid")  # what is forked from now on is born there: exec
             except OSError:
                 pass  # it has ended already
+        warnings = outcome["warnings"]
+        self._peers.tell({"running": self._pid, "started_at": self._started_at, "warnings": warnings})
+
+    def _peer_lost(self, peer: Peer) -> None:
+        if peer is self._control and not self._started_at and not self._over:
+            self.fail("given up", NOT_STARTED)
+
+    def fail(self, message: str, code: int) -> None:
+        """The container can't be started: undo everything, then say so."""
+        self._channel.close()
+        if self._pid:
+            os.kill(self._pid, sys_.SIGKILL)  # not yet reaped, so still ours
+            os.waitpid(self._pid, 0)
+        self._streams.close()
+        self._remove_cgroup()
+        self._peers.close()
+        record.forget()
+        self._over = True
+        self._control.send({"failed": message, "code": code})
+
+    # --- ends of processes
 
     def _child_ended(self, signals: int) -> None:
         os.read(signals, 128 * 16)
         self._reap()
 
     def _reap(self) -> None:
-        while self._exit is None:
+        while not self._over:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)
             except ChildProcessError:
                 return
             if pid == 0:
                 return
-            code = os.waitstatus_to_exitcode(status)
-            self._process_ended(pid, code if code >= 0 else 128 - code)
+            self._process_ended(pid, status)
 
-    def _process_ended(self, pid: int, code: int) -> None:
+    def _process_ended(self, pid: int, status: int) -> None:
+        code = os.waitstatus_to_exitcode(status)
+        code = code if code >= 0 else 128 - code
         if pid == self._pid:
-            self._container_ended(code)
+            self._pid = 0
+            self._channel.finish()  # hear first that it ran, or why it did not
+            if not self._over:
+                self._container_ended(code)
         elif pid in self._execs:
             self._exec_ended(self._execs.pop(pid), code)
 
-    def _exec_ended(self, ended: execs.Exec, code: int) -> None:
-        ended.streams.drain()
-        ended.streams.end()
-        self._tell({"exec_exit": ended.key, "code": code, "finished_at": time.time()})
+    def _exec_ended(self, ended: Exec, code: int) -> None:
+        ended.ended()
+        self._peers.tell({"exec_exit": ended.key, "code": code, "finished_at": time.time()})
 
     def _container_ended(self, code: int) -> None:
         """Record the end, in this order: nobody hears of it before it is on disk and nothing is left."""
@@ -232,9 +176,10 @@ class Shim:
         self._exit = {"code": code, "finished_at": finished_at, "oom_killed": killed}
         record.write_exit(code, finished_at, oom_killed=killed)
         self._remove_cgroup()
-        self._listener.close()
+        self._peers.close()
         record.forget(exited=True)
-        self._tell({"exit": self._exit})
+        self._over = True
+        self._peers.tell({"exit": self._exit})
         self._streams.end()
 
     def _kill_rest(self) -> None:
@@ -244,31 +189,12 @@ class Shim:
             if self._paused:
                 self._set_frozen(False)
             self._cgroup.kill()
-            self._reap_all_ended()
+            self._reap()
             time.sleep(0.001)
-        self._reap_all_ended()
-        for ended in list(self._execs.values()):
+        self._reap()
+        for ended in self._execs.values():
             self._exec_ended(ended, 128 + sys_.SIGKILL)
         self._execs.clear()
-
-    def _reap_all_ended(self) -> None:
-        while True:
-            try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
-            except ChildProcessError:
-                return
-            if pid == 0:
-                return
-            if pid in self._execs:
-                code = os.waitstatus_to_exitcode(status)
-                self._exec_ended(self._execs.pop(pid), code if code >= 0 else 128 - code)
-
-    def _reap_all(self) -> None:
-        while True:
-            try:
-                os.waitpid(-1, 0)
-            except ChildProcessError:
-                return
 
     def _remove_cgroup(self) -> None:
         """Remove it; the kernel says "busy" for a moment after the last process has been reaped."""
@@ -283,54 +209,14 @@ class Shim:
                 self._cgroup.kill()
                 time.sleep(0.001)
 
-    # --- connections
-
-    def _accept(self, events: int) -> None:
-        try:
-            fd, _ = self._listener._accept()  # type: ignore[attr-defined] # not in the type stubs
-        except OSError:
-            return
-        self._add_peer(_socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM, 0, fd), is_control=False)
-
-    def _add_peer(self, sock: _socket.socket, *, is_control: bool) -> None:
-        sock.setblocking(False)
-        peer = Peer(sock, is_control=is_control)
-        self._peers.append(peer)
-        self._loop.watch(sock.fileno(), READ, lambda events: self._receive(peer))
-
-    def _receive(self, peer: Peer) -> None:
-        try:
-            data = peer.sock.recv(65536)
-        except BlockingIOError:
-            return
-        except OSError:
-            data = b""
-        if not data:
-            self._drop(peer)
-            return
-        peer.inbox.feed(data)
-        while peer in self._peers and (message := peer.inbox.next()) is not None:
-            self._serve(peer, message)
-
-    def _drop(self, peer: Peer) -> None:
-        self._release(peer)
-        peer.sock.close()
-
-    def _release(self, peer: Peer) -> None:
-        self._peers.remove(peer)
-        self._loop.forget(peer.sock.fileno())
-
-    def _tell(self, event: dict[str, Any]) -> None:
-        for peer in self._peers:
-            if peer.is_control:
-                peer.send(event)
+    # --- requests
 
     def _serve(self, peer: Peer, message: dict[str, Any]) -> None:
         operation = message.get("op")
         if operation == "attach":
             peer.send({})
-            self._release(peer)
-            self._streams.attach(_client(peer.sock, message), peer.inbox.rest())
+            self._peers.release(peer)
+            self._streams.attach(Client.of(peer.sock, message), peer.inbox.rest())
         elif operation == "exec":
             self._exec(peer, message)
         else:
@@ -342,30 +228,48 @@ class Shim:
         try:
             return self._operations[operation](self, message) or {}
         except OSError as error:
-            return {"errno": error.errno or 5, "error": str(error.strerror or error)}
+            return {"errno": error.errno or _EIO, "error": str(error.strerror or error)}
         except KeyError:
-            return {"errno": 22, "error": f"unknown request {operation!r}"}
+            return {"errno": _EINVAL, "error": f"unknown request {operation!r}"}
 
-    # --- requests
+    def _exec(self, peer: Peer, message: dict[str, Any]) -> None:
+        self._peers.release(peer)
+        try:
+            if not self._pid or not self._started_at:
+                raise OSError(_EINVAL, "the container is not running")
+            if self._paused:
+                raise OSError(_EINVAL, "the container is paused, unpause the container before exec")
+            added = Exec(self._loop, peer, message)
+            added.start(self._pid, self._spec.cgroup)
+        except OSError as error:
+            peer.send({"error": f"{prefix_of('exec')}: {error.strerror}: unknown", "code": NOT_STARTED})
+            peer.sock.close()
+            return
+        self._execs[added.pid] = added
 
     def _state(self, message: dict[str, Any]) -> dict[str, Any]:
         return {"pid": self._pid, "started_at": self._started_at, "exit": self._exit}
 
+    def _go(self, message: dict[str, Any]) -> None:
+        self._channel.go()
+
     def _signal(self, message: dict[str, Any]) -> None:
+        if not self._pid:
+            raise ProcessLookupError(3, "no such process")
         os.kill(self._pid, message["number"])
         if message["number"] == sys_.SIGKILL and self._paused:
             self._set_frozen(False)  # a process that version 1's freezer holds doesn't die
 
     def _resize(self, message: dict[str, Any]) -> None:
         streams = self._streams
-        for running in self._execs.values():
-            if running.key == message.get("key"):
-                streams = running.streams
+        for added in self._execs.values():
+            if added.key == message.get("key"):
+                streams = added.streams
         streams.resize(message["rows"], message["columns"])
 
     def _set_frozen(self, frozen: bool) -> None:
         if self._cgroup is None:
-            raise OSError(95, "the container has no control group")
+            raise OSError(_EOPNOTSUPP, "the container has no control group")
         self._cgroup.set_frozen(frozen)
         self._paused = frozen
 
@@ -377,11 +281,12 @@ class Shim:
 
     def _update(self, message: dict[str, Any]) -> dict[str, Any]:
         if self._cgroup is None:
-            raise OSError(95, "the container has no control group")
+            raise OSError(_EOPNOTSUPP, "the container has no control group")
         return {"warnings": self._cgroup.update(plain.resources(message["resources"]))}
 
     _operations: dict[str, Callable[[Shim, dict[str, Any]], dict[str, Any] | None]] = {
         "control": _state,
+        "go": _go,
         "signal": _signal,
         "resize": _resize,
         "pause": _pause,
@@ -389,28 +294,15 @@ class Shim:
         "update": _update,
     }
 
-    def _exec(self, peer: Peer, message: dict[str, Any]) -> None:
-        if self._exit is not None:
-            peer.send({"error": "the container is not running", "code": NOT_STARTED})
-            self._drop(peer)
-            return
-        started = execs.start(self._loop, message, self._pid, self._spec.cgroup)
-        if isinstance(started, dict):
-            peer.send(started)
-            self._drop(peer)
-            return
-        self._execs[started.pid] = started
-        peer.send({"pid": started.pid, "warnings": started.warnings})
-        self._release(peer)
-        if message["stdin"] or message["stdout"] or message["stderr"]:
-            started.streams.attach(_client(peer.sock, message), peer.inbox.rest())
-        else:
-            peer.sock.close()
 
-
-def _client(sock: _socket.socket, message: dict[str, Any]) -> Client:
-    streams = tuple([number for number, name in ((1, "stdout"), (2, "stderr")) if message[name]])
-    return Client(sock, stdin=message["stdin"], streams=streams, close_stdin=message["close_stdin"])
+def _join_pid_namespace(path: str) -> None:
+    """Have future children in the pid namespace *path* (``private`` and ``host`` are none)."""
+    if path.startswith("/"):
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            sys_.setns(fd, sys_.CLONE_NEWPID)
+        finally:
+            os.close(fd)
 
 
 def run(control: _socket.socket) -> None:  # pragma: no cover - runs in a forked process
@@ -424,14 +316,13 @@ def run(control: _socket.socket) -> None:  # pragma: no cover - runs in a forked
         os.chdir(spec.bundle)
         record.begin()
         shim = Shim(spec, control)
-        failure = shim.start(request["bpf"], wait=request["wait"])
     except (OSError, ValueError) as error:
-        message = f"{launch.prefix_of('create')}: {error}: unknown"
-        control.sendall(wire.pack({"error": message, "code": NOT_STARTED}))
-        record.forget()
+        control.setblocking(True)
+        control.sendall(wire.pack({"failed": f"{prefix_of('create')}: {error}: unknown", "code": NOT_STARTED}))
         return
-    if not failure:
-        shim.serve()
+    bpf, wait = request["bpf"], request["wait"]
+    del request
+    shim.run(bpf, wait=wait)
 
 
 def _detach() -> None:

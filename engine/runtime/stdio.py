@@ -17,6 +17,7 @@ from pymachine.engine.runtime.loop import HANG_UP, READ, WRITE, Loop
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from _socket import socket
+    from typing import Any
 
     from pymachine.engine.runtime.logfile import LogWriter
 
@@ -36,29 +37,24 @@ class Client:
         self.pending = b""
         self.events = READ
 
+    @classmethod
+    def of(cls, sock: socket, message: dict[str, Any]) -> Client:
+        """The client that an attach or exec *message* makes of *sock*."""
+        streams = tuple([number for number, name in ((STDOUT, "stdout"), (STDERR, "stderr")) if message[name]])
+        return cls(sock, stdin=message["stdin"], streams=streams, close_stdin=message["close_stdin"])
+
 
 class Streams:
     """One process's standard streams."""
 
-    __slots__ = (
-        "_clients",
-        "_loop",
-        "_paused",
-        "_sources",
-        "_stdin",
-        "_stdin_closing",
-        "_stdin_data",
-        "ended",
-        "log",
-        "tty",
-    )
-
-    def __init__(self, loop: Loop, log: LogWriter | None, *, tty: bool) -> None:
+    def __init__(self, loop: Loop, log: LogWriter | None, *, tty: bool, held: bool = False) -> None:
         self._loop, self.log, self.tty = loop, log, tty
         self._sources: dict[int, int] = {}
         self._stdin, self._stdin_data, self._stdin_closing = -1, b"", False
         self._clients: list[Client] = []
-        self._paused = False
+        self._paused = self._held = held
+        """Not reading: because a client is behind, or (held) because the first client is yet to be attached."""
+        self._stdin_to_come = tty
         self.ended = False
         """Whether the process's output has ended, or is no longer passed on."""
 
@@ -78,13 +74,21 @@ class Streams:
 
     def adopt_terminal(self, master: int) -> None:
         """Take the terminal that the process made."""
-        self._stdin = os.dup(master)
+        self._stdin, self._stdin_to_come = os.dup(master), False
         self._add_source(master, STDOUT)
+        if self._stdin_data:
+            self._loop.watch(self._stdin, WRITE, self._flush_stdin)
+
+    def release(self) -> None:
+        """Begin to read what was held."""
+        self._held = False
+        self._resume_if_possible()
 
     def _add_source(self, fd: int, stream: int) -> None:
         os.set_blocking(fd, False)
         self._sources[fd] = stream
-        self._watch_source(fd, READ)
+        if not self._paused:
+            self._watch_source(fd, READ)
 
     def _watch_source(self, fd: int, events: int) -> None:
         def ready(events: int) -> None:
@@ -159,7 +163,7 @@ class Streams:
                 self._watch_source(fd, 0 if paused else READ)
 
     def _resume_if_possible(self) -> None:
-        if self._paused and not any(client.pending for client in self._clients):
+        if self._paused and not self._held and not any(client.pending for client in self._clients):
             self._set_paused(False)
 
     def _end_source(self, fd: int) -> None:
@@ -258,13 +262,15 @@ class Streams:
     # --- input
 
     def _write_stdin(self, data: bytes) -> None:
-        if self._stdin < 0:
+        if self._stdin < 0 and not self._stdin_to_come:
             return
         was_empty = not self._stdin_data
         self._stdin_data += data
-        self._flush_stdin(0)
+        if self._stdin >= 0:
+            self._flush_stdin(0)
         if self._stdin_data and was_empty:
-            self._loop.watch(self._stdin, WRITE, self._flush_stdin)
+            if self._stdin >= 0:
+                self._loop.watch(self._stdin, WRITE, self._flush_stdin)
             self._hold_senders(True)
 
     def _flush_stdin(self, events: int) -> None:

@@ -75,8 +75,8 @@ SIG_BLOCK, SIG_UNBLOCK, SIG_SETMASK = 0, 1, 2
 _LINUX_CAPABILITY_VERSION_3 = 0x20080522
 
 _NUMBERS = {
-    "x86_64": {"clone": 56, "pivot_root": 155},
-    "aarch64": {"clone": 220, "pivot_root": 41},
+    "x86_64": {"clone": 56, "pivot_root": 155, "bpf": 321},
+    "aarch64": {"clone": 220, "pivot_root": 41, "bpf": 280},
 }
 _NR = _NUMBERS.get(os.uname().machine, _NUMBERS["x86_64"])
 _NR_open_tree, _NR_move_mount, _NR_close_range = 428, 429, 436  # one number on every architecture
@@ -193,6 +193,11 @@ def install_seccomp(program: bytes) -> None:
     """Install a compiled BPF filter (``struct sock_filter``s of 8 bytes) on the calling thread."""
     filters = _SockFprog(len(program) // 8, program)
     _check(_libc.prctl(PR_SET_SECCOMP, _long(SECCOMP_MODE_FILTER), ctypes.byref(filters), _long(0), _long(0)))
+
+
+def bpf(command: int, attributes: ctypes.Array[ctypes.c_uint64]) -> int:
+    """bpf(2); *attributes* is the union's memory."""
+    return _check(_syscall(_long(_NR["bpf"]), _long(command), attributes, _long(ctypes.sizeof(attributes))))
 
 
 def _words(mask: int) -> tuple[int, int]:
