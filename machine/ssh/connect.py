@@ -22,9 +22,12 @@ from pymachine.machine.ssh.sockets import EagerSocket
 FIRST_PAUSE = 0.02
 LONGEST_PAUSE = 1.0
 """Seconds between attempts: at first, and at most."""
-CONNECT_ATTEMPT = 5.0
+FIRST_CONNECT = 0.5
+LONGEST_CONNECT = 8.0
+"""Seconds that one attempt to connect may take, at first and at most: a new attempt asks at once, where the kernel
+would repeat a lost one after 1, 2, 4… seconds."""
 BANNER_ATTEMPT = 15.0
-"""Seconds that one attempt may take."""
+"""Seconds that one wait for the banner may take."""
 KEY_GRACE = 40.0
 """Seconds for which a refused key is offered again, each time after twice the pause."""
 
@@ -46,6 +49,7 @@ class Attempt:
     """When all attempts end, on the monotonic clock."""
     stage: str = ""
     refusals: int = 0
+    patience: float = FIRST_CONNECT
     closing: list[Callable[[], None]] = field(default_factory=list)
 
     def left(self, most: float = float("inf")) -> float:
@@ -133,10 +137,11 @@ def _connect(attempt: Attempt) -> socket.socket:
         attempt.closing.append(proxy.close)
         return proxy.socket
     try:
-        connection = socket.create_connection((endpoint.host, endpoint.port), attempt.left(CONNECT_ATTEMPT))
+        connection = socket.create_connection((endpoint.host, endpoint.port), attempt.left(attempt.patience))
     except UnicodeError:
         raise SSHError(f"{endpoint.host!r} is no host name") from None
     except TimeoutError:
+        attempt.patience = min(attempt.patience * 2, LONGEST_CONNECT)
         raise Unready("no answer") from None
     except OSError as error:
         raise Unready(error.strerror or str(error)) from None

@@ -10,18 +10,18 @@ from paramiko.pkey import UnknownKeyType
 
 from pymachine.machine.errors import SSHError
 from pymachine.machine.ssh.base import SSHEndpoint
-from pymachine.machine.ssh.connect import Refused, Unready
+from pymachine.machine.ssh.connect import Refused
 from pymachine.machine.ssh.keys import check_permissions
 
 DEFAULT_KEYS = ("id_ed25519", "id_ecdsa", "id_rsa")
 """In ``~/.ssh``, in ssh(1)'s order of today."""
-MOST_OFFERS = 6
-"""sshd ends the connection after so many keys (``MaxAuthTries`` of sshd_config(5))."""
+MOST_OFFERS = 5
+"""One less than sshd takes before it ends the connection (``MaxAuthTries`` of sshd_config(5))."""
 
 
 def log_in(transport: paramiko.Transport, endpoint: SSHEndpoint) -> None:
-    """Authenticate by public key. Raises `Refused` when the host takes none, `Unready` when the connection is lost,
-    `SSHError` when there is no usable key."""
+    """Authenticate by public key. Raises `Refused` when the host takes none or hangs up, `SSHError` when there is no
+    usable key or keys are not what the host wants."""
     offered = 0
     for key in _candidates(endpoint):
         if offered == MOST_OFFERS:
@@ -46,10 +46,10 @@ def _offer(transport: paramiko.Transport, user: str, key: paramiko.PKey) -> bool
         raise SSHError(f"the host accepts no public keys, only: {', '.join(error.allowed_types)}") from error
     except paramiko.AuthenticationException:
         if not transport.is_active():
-            raise Unready("the host closed the connection during authentication") from None
+            raise Refused("the host closed the connection during authentication") from None
         return False
     except (paramiko.SSHException, OSError, EOFError) as error:
-        raise Unready(str(error) or "the connection was lost during authentication") from None
+        raise Refused(str(error) or "the host closed the connection during authentication") from None
     if further:
         raise SSHError(f"the host asks for more than a key: {', '.join(further)}")
     return True

@@ -35,6 +35,9 @@ PACKET = 1 << 15
 """Bytes in one packet, the most that OpenSSH takes."""
 STEP = 30.0
 """Seconds that the key exchange, one login or the opening of a channel may take."""
+PUT_TIMEOUT = 120.0
+SLOWEST = 20_000
+"""Seconds that putting a file may take, and the bytes per second that a link must carry besides."""
 
 _OLD_KEYS = ["ssh-rsa", "ssh-dss", "ssh-rsa-cert-v01@openssh.com", "ssh-dss-cert-v01@openssh.com"]
 
@@ -85,7 +88,8 @@ class ParamikoSession:
         """Write a file atomically; its directory must exist. What was sent is counted at the other end, so
         that a lost connection leaves no shortened file."""
         with Source.of(data) as source:
-            result = self._execute(upload_command(path, mode, source.size), source, sudo=sudo, timeout=600)
+            timeout = PUT_TIMEOUT + source.size / SLOWEST
+            result = self._execute(upload_command(path, mode, source.size), source, sudo=sudo, timeout=timeout)
         if result.status != 0:
             self._refuse_sudo(result)
             raise RemoteCommandFailed(f"writing {path}", result.status, result.stderr)

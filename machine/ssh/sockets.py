@@ -24,8 +24,8 @@ class EagerSocket(socket.socket):
         taken = cls(connection.family, connection.type, connection.proto, fileno=connection.detach())
         taken.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         taken.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        taken.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 10)
-        taken.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 5)
+        taken.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, max(SILENCE // 3, 1))
+        taken.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, max(SILENCE // 6, 1))
         taken.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 4)
         taken.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, SILENCE * 1000)
         return taken

@@ -234,6 +234,41 @@ def test_default_keys_are_used_and_their_absence_named(fresh: SSHServer, tmp_pat
     assert answer(endpoint) == "here\n"
 
 
+def test_with_many_keys_in_the_agent_the_host_is_not_made_to_hang_up(
+    fresh: SSHServer, tmp_path: Path, agent: None
+) -> None:
+    for number in range(7):
+        ensure_key(tmp_path / f"k{number}")
+        subprocess.run(["ssh-add", "-q", tmp_path / f"k{number}"], check=True)
+
+    with pytest.raises(DeadlineExceeded, match="does not accept any of 5 keys"):
+        open_session(dataclasses.replace(fresh.endpoint(), key_path=None), timeout=0.5, report=silent)
+    assert "Too many authentication failures" not in fresh.log()
+
+
+@pytest.mark.parametrize(
+    ("configuration", "says"),
+    [
+        ("PubkeyAuthentication no\nPasswordAuthentication yes\n", "accepts no public keys, only: .*password"),
+        (
+            "AuthenticationMethods publickey,password\nPasswordAuthentication yes\n",
+            "asks for more than a key: password",
+        ),
+    ],
+)
+def test_a_host_that_wants_something_else_is_an_error_at_once(tmp_path: Path, configuration: str, says: str) -> None:
+    with ssh_server(tmp_path, extra=configuration) as server, pytest.raises(SSHError, match=says):
+        open_session(server.endpoint(), timeout=600, report=silent)
+
+
+def test_a_host_that_hangs_up_during_authentication_is_named_in_its_stage(tmp_path: Path) -> None:
+    with ssh_server(tmp_path, extra="MaxAuthTries 1") as server:
+        ensure_key(tmp_path / "other")
+        endpoint = dataclasses.replace(server.endpoint(), key_path=tmp_path / "other")
+        with pytest.raises(DeadlineExceeded, match="authenticating as root"):
+            open_session(endpoint, timeout=0.5, report=silent)
+
+
 def test_a_proxy_command_carries_the_connection(fresh: SSHServer) -> None:
     program = (
         "import socket,sys,threading,os; s=socket.create_connection((sys.argv[1],int(sys.argv[2])));"

@@ -6,6 +6,7 @@ import io
 import os
 import random
 import signal
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from pymachine.machine.errors import DeadlineExceeded, MissingRequirement, RemoteCommandFailed, SSHError
+from pymachine.machine.ssh import sockets
 from pymachine.machine.ssh.base import SSHSession
 from pymachine.machine.ssh.connect import open_session
 from support.sshd import SSHServer, ssh_server
@@ -186,6 +188,19 @@ def test_a_connection_lost_in_a_command_is_named(tmp_path: Path) -> None:
             session.put(b"x", str(tmp_path / "x"))
         session.close()
         session.close()
+
+
+def test_a_host_that_vanishes_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sockets, "SILENCE", 2)
+    with ssh_server(tmp_path) as server:
+        rule = ["INPUT", "-i", "lo", "-p", "tcp", "--dport", str(server.port), "-j", "DROP"]
+        with open_session(server.endpoint(), timeout=30, report=silent) as session:
+            subprocess.run(["iptables", "-w", "-I", *rule], check=True)
+            try:
+                with pytest.raises(SSHError, match="was lost"):
+                    session.run("sleep 60", timeout=60)
+            finally:
+                subprocess.run(["iptables", "-w", "-D", *rule], check=True)
 
 
 def test_a_connection_lost_in_a_transfer_leaves_the_old_file(tmp_path: Path) -> None:
