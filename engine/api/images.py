@@ -9,6 +9,7 @@ from pymachine.dockerapi.errors import EngineError, InvalidArgument
 from pymachine.dockerapi.filters import Filters
 from pymachine.dockerapi.messages import Answer, Handler, Request, Response, empty, json_lines, json_response
 from pymachine.dockerapi.routing import Route
+from pymachine.engine.api.distribution import distribution_routes
 from pymachine.engine.images import importing
 from pymachine.engine.images.listing import FILTERS, PRUNE_FILTERS
 from pymachine.engine.images.progress import Message, failure
@@ -32,7 +33,10 @@ def image_routes(service: ImageService) -> list[Route]:
         ("GET", "/images/{name*}/history", api.history),
         ("POST", "/images/{name*}/tag", api.tag),
     ]
-    return [Route(method, pattern, handler) for method, pattern, handler in routes]
+    return [
+        *(Route(method, pattern, handler) for method, pattern, handler in routes),
+        *distribution_routes(service),
+    ]
 
 
 class _ImageAPI:

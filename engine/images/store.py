@@ -69,9 +69,30 @@ def parse_config(data: bytes) -> tuple[dict[str, Any], list[str]]:
         raise InvalidArgument("the image's configuration has no valid list of layers (rootfs.diff_ids)")
     if len(diff_ids) > MAX_LAYERS:
         raise InvalidArgument(f"the image has {len(diff_ids)} layers; {MAX_LAYERS} is the limit")
-    if not isinstance(config.get("config") or {}, dict) or not isinstance(config.get("history") or [], list):
-        raise InvalidArgument("the image's configuration is malformed")
+    _check_shape(config)
     return config, diff_ids
+
+
+def _check_shape(config: dict[str, Any]) -> None:
+    """What the rest of the engine relies on; each may also be missing or null."""
+    inner = config.get("config")
+    shapes: list[tuple[Any, str, type]] = [(config, "config", dict), (config, "history", list)]
+    if isinstance(inner, dict):
+        shapes += [(inner, name, list) for name in ("Env", "Cmd", "Entrypoint", "OnBuild", "Shell")]
+        shapes += [(inner, name, dict) for name in ("Labels", "Volumes", "ExposedPorts", "Healthcheck")]
+        shapes += [(inner, name, str) for name in ("User", "WorkingDir", "StopSignal")]
+    for holder, name, kind in shapes:
+        value = holder.get(name)
+        if value is not None and not (
+            isinstance(value, kind) and all(isinstance(text, str) for text in _texts(name, value))
+        ):
+            raise InvalidArgument(f"the image's configuration is malformed: {name}")
+
+
+def _texts(name: str, value: Any) -> Iterable[Any]:
+    if name in ("Env", "Cmd", "Entrypoint", "OnBuild", "Shell"):
+        return list(value)
+    return value.values() if name == "Labels" else ()
 
 
 class ImageStore:

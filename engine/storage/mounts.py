@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,6 +19,7 @@ MS_PRIVATE = 1 << 18
 MNT_DETACH = 2
 CLONE_FS = 0x200
 
+_ESCAPED = re.compile(rb"\\([0-7]{3})")  # how the kernel writes spaces and the like
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -59,7 +61,7 @@ def mounts_below(folder: Path) -> list[str]:
     prefix = os.path.realpath(folder) + "/"
     found = []
     for line in Path("/proc/self/mountinfo").read_bytes().splitlines():
-        point = line.split(b" ")[4].decode("unicode_escape")
+        point = os.fsdecode(_ESCAPED.sub(lambda match: bytes([int(match[1], 8)]), line.split(b" ")[4]))
         if point.startswith(prefix):
             found.append(point)
     return sorted(found, key=len, reverse=True)

@@ -17,6 +17,7 @@ A layer or container comes to exist by one rename of its finished directory.
 from __future__ import annotations
 
 import base64
+import errno
 import logging
 import os
 import threading
@@ -196,16 +197,16 @@ class Overlay2Driver(GraphDriver):
                 mounts.unmount(str(point))
             except OSError:
                 pass  # the mount before it had failed
-        (holder / "root").rmdir()
-        holder.rmdir()
+        _remove_mount_points(holder)
 
     def _sweep(self) -> None:
         for point in mounts.mounts_below(self._root / "mnt"):
             mounts.unmount(point)
-        for folder in ("tmp", "mnt"):
-            for path in (self._root / folder).iterdir():
-                _log.info("removing %s, left by a crash", path)
-                remove_tree(path)
+        for path in (self._root / "mnt").iterdir():
+            _remove_mount_points(path)
+        for path in (self._root / "tmp").iterdir():
+            _log.info("removing %s, left by a crash", path)
+            remove_tree(path)
 
     def _load(self) -> None:
         for folder in (self._root / "layers").iterdir():
@@ -226,3 +227,13 @@ class Overlay2Driver(GraphDriver):
         for path in (self._root / "l").iterdir():
             if path.name not in links:
                 path.unlink()
+
+
+def _remove_mount_points(holder: Path) -> None:
+    """Only ever empty directories: where an unmount failed, a container's files are below."""
+    for path in (holder / "root", holder):
+        try:
+            path.rmdir()
+        except OSError as error:
+            if error.errno != errno.ENOENT:
+                _log.warning("cannot remove the mount point %s: %s", path, error.strerror)

@@ -227,11 +227,12 @@ class _Unpacking:
             self._recipe.start_file(path)
         end = 0
         for offset, size in spans:
+            if size == 0:
+                continue  # GNU tar fills its tables with these
             if offset < end or size < 0 or offset + size > max(info.size, 0):
                 raise BadArchive(f"the archive's sparse file {info.name[:200]!r} contradicts itself")
             end = offset + size
-            if size:
-                self._span(info, stream, descriptor, path, offset, size)
+            self._span(info, stream, descriptor, path, offset, size)
         if info.issparse():
             os.ftruncate(descriptor, info.size)
 
