@@ -5,6 +5,7 @@ from __future__ import annotations
 from pymachine.dockerapi.routing import Route
 from pymachine.engine.api.archive import ArchiveRoutes
 from pymachine.engine.api.attach import StreamRoutes
+from pymachine.engine.api.connecting import ConnectingRoutes
 from pymachine.engine.api.containers import StateRoutes
 from pymachine.engine.api.exec import ExecRoutes
 from pymachine.engine.api.stats import StatsRoutes
@@ -19,5 +20,5 @@ def container_routes(service: Containers) -> list[Route]:
         *ExecRoutes(service).routes(),
         *StatsRoutes(service).routes(),
         *ArchiveRoutes(service).routes(),
+        *ConnectingRoutes(service).routes(),
     ]
-

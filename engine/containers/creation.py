@@ -9,9 +9,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pymachine.engine.containers import binds, mounts, names, namespaces, request
+from pymachine.engine.containers import binds, mounts, names, namespaces, request, sandboxes
 from pymachine.engine.containers.context import Context
-from pymachine.engine.containers.model import Container, MountPoint
+from pymachine.engine.containers.model import Container, MountPoint, network_mode
 from pymachine.engine.containers.request import CreateRequest
 
 
@@ -23,9 +23,8 @@ async def create(context: Context, body: dict[str, Any], name: str) -> Container
     chosen = names.check(name) if name else names.invent(context.registry.name_taken)
     host = _settle_references(context, request.complete_host(asked.host_config, context.options))
     config = request.complete_config(asked.config, image.config.get("config") or {}, container_id, host)
-    container = Container(
-        container_id, chosen, time.time(), image.id, config, host, asked.networking, asked.whole
-    )  # fmt: skip
+    networking = sandboxes.complete(context, asked.networking, network_mode(host))
+    container = Container(container_id, chosen, time.time(), image.id, config, host, networking, asked.whole)
     context.registry.reserve(chosen, container_id)
     try:
         await _make(context, container, asked, image.top_layer)

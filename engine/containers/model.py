@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
@@ -104,8 +105,7 @@ class Container:
     @property
     def network_mode(self) -> str:
         """The network mode with Docker's default filled in."""
-        mode = self.host_config.get("NetworkMode") or "default"
-        return "bridge" if mode == "default" else str(mode)
+        return network_mode(self.host_config)
 
     @property
     def labels(self) -> dict[str, str]:
@@ -120,6 +120,12 @@ class Container:
     def event_attributes(self, **more: str) -> dict[str, str]:
         """What an event about this container carries."""
         return {**self.labels, "image": str(self.config.get("Image") or self.image), "name": self.name, **more}
+
+
+def network_mode(host_config: Mapping[str, Any]) -> str:
+    """``NetworkMode`` with Docker's default filled in."""
+    mode = host_config.get("NetworkMode") or "default"
+    return "bridge" if mode == "default" else str(mode)
 
 
 _KEPT = (

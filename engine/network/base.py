@@ -33,6 +33,8 @@ class Endpoint:
     aliases: tuple[str, ...] = ()
     dns_names: tuple[str, ...] = ()
     """What the embedded DNS answers for (user-defined networks): aliases, host name, short id."""
+    dns_servers: tuple[str, ...] = ()
+    """What it asks for other names (``--dns``); empty: the host's."""
     ipv6_address: str = ""
     ipv6_prefix_length: int = 0
     ipv6_gateway: str = ""
@@ -78,6 +80,28 @@ class NetworkController(Protocol):
 
     async def release(self, sandbox: Sandbox) -> None:
         """Give back all that `allocate` and `attach` took; fine when called twice."""
+        ...
+
+    async def connect(
+        self,
+        sandbox: Sandbox,
+        pid: int,
+        network: str,
+        *,
+        hostname: str = "",
+        ipv4_address: str = "",
+        mac_address: str = "",
+        aliases: tuple[str, ...] = (),
+    ) -> Endpoint:
+        """Join another network; *pid* is 0 before `attach`, which then makes all interfaces."""
+        ...
+
+    async def disconnect(self, sandbox: Sandbox, pid: int, network: str) -> None:
+        """Leave a network; the ports move to another of the sandbox's networks, if there is one."""
+        ...
+
+    def inspect(self, reference: str) -> dict[str, Any]:
+        """A network by name or id as the Engine API shows it; raises `NotFound`."""
         ...
 
     def resolv_conf(self, sandbox: Sandbox, dns: list[str], search: list[str], options: list[str]) -> str:

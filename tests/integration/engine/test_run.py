@@ -77,7 +77,8 @@ def test_detached(engine: EngineProcess) -> None:
 def test_environment_directory_user_and_host_name(engine: EngineProcess) -> None:
     out = engine.docker(
         "run", "--rm", "-e", "A=1 2", "-e", "PATH=/bin", "-w", "/made/here", "-u", "nobody", "-h", "host7",
-        "busybox", "sh", "-c", "echo $A; echo $PATH; pwd; id -u; hostname; cat /etc/hostname; echo $HOSTNAME; echo $HOME",
+        "busybox", "sh", "-c",
+        "echo $A; echo $PATH; pwd; id -u; hostname; cat /etc/hostname; echo $HOSTNAME; echo $HOME",
     )  # fmt: skip
     assert out.split("\n")[:-1] == ["1 2", "/bin", "/made/here", "65534", "host7", "host7", "host7", "/"]
 
