@@ -23,6 +23,7 @@ from pymachine.engine.network.endpoints import Endpoints
 from pymachine.engine.network.namespaces import run_in_thread
 from pymachine.engine.network.publishing import Publisher, target
 from pymachine.engine.network.records import NetworkRecord, RecordStore
+from pymachine.engine.network.resolving import Resolver, wanted
 from pymachine.engine.network.sandboxes import LiveSandbox, NamespaceLinks
 
 _LINK_GRACE = 0.2
@@ -42,6 +43,7 @@ class BridgeController:
         self._namespaces = NamespaceLinks(exec_root / "netns")
         self._publisher = Publisher(config, self.catalog.find)
         self._endpoints = Endpoints()
+        self._resolver = Resolver(translate=config.iptables)
         self._live: dict[str, LiveSandbox] = {}
         self._changing = asyncio.Lock()
 
@@ -129,12 +131,14 @@ class BridgeController:
         plugs = [self._plug(state, endpoint) for endpoint in sandbox.endpoints if endpoint.ip_address]
         # Both at once, and both to their end: a failed start must find all that it has to take back.
         wiring_up = self._in_namespace(lambda: wiring.plug_in(pid, plugs, fresh=True))
-        results = await asyncio.gather(wiring_up, self._publisher.publish(state), return_exceptions=True)
+        naming = self._resolver.open(state, f"/proc/{pid}/ns/net", fresh=True)
+        results = await asyncio.gather(wiring_up, self._publisher.publish(state), naming, return_exceptions=True)
         for result in results:
             if result is not None:
                 raise result
         state.wired = True
         for endpoint in sandbox.endpoints:
+            self._resolver.join(endpoint)
             self._tell("connect", endpoint, sandbox.container_id)
 
     async def release(self, sandbox: Sandbox) -> None:
@@ -143,6 +147,7 @@ class BridgeController:
         if state is None:
             return
         self._namespaces.remove(sandbox.container_id)
+        self._resolver.close(state)
         self._publisher.give_back(state)
         self._endpoints.leave(state.sandbox.endpoints, self._publisher.unpublish(state), grace=_LINK_GRACE)
         if state.wired:
@@ -184,6 +189,8 @@ class BridgeController:
                 raise
         sandbox.endpoints.append(endpoint)
         if pid:
+            self._resolver.join(endpoint)
+            await self._resolver.open(state, f"/proc/{pid}/ns/net", fresh=True)
             await self._publisher.publish(state)
             self._tell("connect", endpoint, sandbox.container_id)
         return endpoint
@@ -197,6 +204,7 @@ class BridgeController:
             name = self.name_of(sandbox.container_id)
             raise Forbidden(f"container {name} is not connected to network {record.name}")
         sandbox.endpoints.remove(endpoint)
+        self._resolver.leave(endpoint)
         self._endpoints.leave([endpoint], self._publisher.unpublish(state), grace=0.0)
         if pid:
             await self._endpoints.gone(endpoint)
@@ -210,11 +218,14 @@ class BridgeController:
         host = hostfiles.host_resolv_conf()
         if sandbox.mode == "host" and not (dns or search or options):
             return host
+        for endpoint in sandbox.endpoints:
+            endpoint.dns_servers = tuple(dns or self.config.dns)
         return hostfiles.resolv_conf(
             host,
             dns=dns or self.config.dns,
             search=search or self.config.dns_search,
             options=options or self.config.dns_opts,
+            embedded=wanted(sandbox),
         )
 
     def hosts(self, sandbox: Sandbox, hostname: str, domainname: str, extra: list[str]) -> str:
@@ -322,10 +333,13 @@ class BridgeController:
         state = self._live[sandbox.container_id] = LiveSandbox(sandbox, wired=True)
         for endpoint in sandbox.endpoints:
             self._endpoints.adopt(endpoint)
+            self._resolver.join(endpoint)
         await self._publisher.adopt(state)
+        await self._resolver.open(state, str(self._namespaces.path(sandbox.container_id)), fresh=False)
 
     def _drop_all(self) -> None:
         for state in self._live.values():
+            self._resolver.close(state)
             self._publisher.give_back(state)
         self._live.clear()
 

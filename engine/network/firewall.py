@@ -132,24 +132,24 @@ class Firewall:
         return rules.everything(self._chains, self._networks, list(self._published))
 
     def _write_all(self) -> None:
-        _run(["iptables", "--wait", "-N", rules.USER_CHAIN], check=False)
+        run_tool(["iptables", "--wait", "-N", rules.USER_CHAIN], check=False)
         self._restore(self._everything())
         for table, chain, rule in self._chains.hooks():
             base = ["iptables", "--wait", "-t", table]
-            if _run([*base, "-C", chain, *rule], check=False):
-                _run([*base, "-I", chain, *rule])
+            if run_tool([*base, "-C", chain, *rule], check=False):
+                run_tool([*base, "-I", chain, *rule])
 
     def _restore(self, text: str) -> None:
-        _run(["iptables-restore", "--noflush", "--wait"], text)
+        run_tool(["iptables-restore", "--noflush", "--wait"], text)
 
     def _remove(self) -> None:
         for table, chain, rule in self._chains.hooks():
-            while _run(["iptables", "--wait", "-t", table, "-D", chain, *rule], check=False) == 0:
+            while run_tool(["iptables", "--wait", "-t", table, "-D", chain, *rule], check=False) == 0:
                 pass  # a rule may be there more than once
         for action in ("-F", "-X"):
             for table, chain in self._chains.owned():
-                _run(["iptables", "--wait", "-t", table, action, chain], check=False)
-        _run(["iptables", "--wait", "-X", rules.USER_CHAIN], check=False)
+                run_tool(["iptables", "--wait", "-t", table, action, chain], check=False)
+        run_tool(["iptables", "--wait", "-X", rules.USER_CHAIN], check=False)
 
 
 def _settle(request: _Request, error: Exception | None = None) -> None:
@@ -161,7 +161,7 @@ def _settle(request: _Request, error: Exception | None = None) -> None:
         request.done.set_exception(error)
 
 
-def _run(command: list[str], text: str = "", *, check: bool = True) -> int:
+def run_tool(command: list[str], text: str = "", *, check: bool = True) -> int:
     """Run a firewall tool; raises `EngineError` with its first line of complaint when *check*."""
     try:
         done = subprocess.run(

@@ -68,6 +68,11 @@ def upstreams(host: str, dns: Sequence[str] = ()) -> list[str]:
     return [server for server in _values(host, "nameserver") if _reachable(server)] or list(FALLBACK_SERVERS)
 
 
+def host_servers() -> list[str]:
+    """The name servers that the host itself asks, loopback ones too; the fallbacks if there are none."""
+    return _values(_read(_RESOLV_CONF), "nameserver") or list(FALLBACK_SERVERS)
+
+
 def hosts(entries: Iterable[tuple[str, str]]) -> str:
     """A hosts file: the standard entries, then *entries* (address, names)."""
     return "".join(f"{address}\t{names}\n" for address, names in (*_STANDARD_HOSTS, *entries))

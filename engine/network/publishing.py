@@ -71,14 +71,14 @@ class Publisher:
 
     async def unpublish(self, state: LiveSandbox) -> None:
         """Lead them nowhere; they stay taken."""
-        state.close()
+        state.close_relays()
         published, state.published = state.published, []
         if self._firewall is not None and published:
             await self._firewall.unpublish(published)
 
     def give_back(self, state: LiveSandbox) -> None:
         """Free the ports and end the forwarders at once."""
-        state.close()
+        state.close_relays()
         self._ports.give_back(state.held)
         state.held = []
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pymachine.engine.network.base import Sandbox
 from pymachine.engine.network.forwarder import Relay
+from pymachine.engine.network.nameserver import NameServer
 from pymachine.engine.network.ports import HeldPort
 from pymachine.engine.network.rules import Published
 
@@ -20,8 +21,9 @@ class LiveSandbox:
     relays: list[Relay] = field(default_factory=list)
     published: list[Published] = field(default_factory=list)
     wired: bool = False
+    nameserver: NameServer | None = None
 
-    def close(self) -> None:
+    def close_relays(self) -> None:
         """End its forwarders."""
         for relay in self.relays:
             relay.close()

@@ -101,11 +101,13 @@ async def opened_lab(folder: Path, **options: object) -> AsyncIterator[Lab]:
         await controller.start([])
         yield lab
     finally:
-        for sandbox in lab.sandboxes:
-            await lab.controller.release(sandbox)
-        for namespace in lab.namespaces:
-            namespace.end()
-        await lab.controller.remove_all()
+        try:
+            for sandbox in lab.sandboxes:
+                await lab.controller.release(sandbox)
+        finally:
+            for namespace in lab.namespaces:
+                namespace.end()
+            await lab.controller.remove_all()
 
 
 def ping(source: socket.socket, address: str) -> bool:
