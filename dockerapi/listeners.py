@@ -85,16 +85,19 @@ def _reason(error: OSError) -> str:
     return error.strerror or str(error)
 
 
-def systemd_listeners(environment: dict[str, str] | None = None) -> list[socket.socket]:
-    """The listening sockets that systemd handed over (``fd://``); empty without any (sd_listen_fds(3))."""
-    values = os.environ if environment is None else environment
-    if values.get("LISTEN_PID") != str(os.getpid()):
-        return []
-    count = int(values.get("LISTEN_FDS", "0"))
-    listeners = []
-    for number in range(_SYSTEMD_FIRST_FD, _SYSTEMD_FIRST_FD + count):
+def systemd_descriptors() -> range:
+    """The descriptors of the sockets that systemd handed over; none are left to child processes from here on."""
+    if os.environ.get("LISTEN_PID") != str(os.getpid()):
+        return range(0)
+    handed = range(_SYSTEMD_FIRST_FD, _SYSTEMD_FIRST_FD + int(os.environ.get("LISTEN_FDS", "0")))
+    for number in handed:
         os.set_inheritable(number, False)
-        listener = socket.socket(fileno=number)
+    return handed
+
+
+def systemd_listeners() -> list[socket.socket]:
+    """The listening sockets that systemd handed over (``fd://``); empty without any (sd_listen_fds(3))."""
+    listeners = [socket.socket(fileno=number) for number in systemd_descriptors()]
+    for listener in listeners:
         listener.setblocking(False)
-        listeners.append(listener)
     return listeners

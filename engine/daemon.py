@@ -97,6 +97,11 @@ class Daemon:
             fixed = item.name not in RELOADABLE and item.name != "warnings"
             if fixed and getattr(config, item.name) != getattr(self.config, item.name):
                 _log.warning("%s changes at the next start of the engine", item.name.replace("_", "-"))
+        try:
+            self.images.reconfigure(config.insecure_registries, config.registry_mirrors)
+        except EngineError as error:
+            _log.error("registries not reloaded: %s", error)
+            del changes["insecure_registries"], changes["registry_mirrors"]
         self.config = dataclasses.replace(self.config, **changes)
         self.events.publish("daemon", "reload", self.info.engine_id, {"name": identity.host_name()})
 

@@ -42,8 +42,10 @@ def _run(sources: Sources, config: EngineConfig) -> None:
 
 
 def _serve(sources: Sources, config: EngineConfig) -> None:
+    from pymachine.dockerapi.listeners import systemd_descriptors
     from pymachine.engine.runtime.client import ShimRuntime
 
+    systemd_descriptors()  # before the first child process: they are not for it
     try:
         runtime = ShimRuntime.launch(exec_root=config.exec_root)
     except OSError as error:

@@ -134,6 +134,9 @@ def engine(folder: Path, **config: Any) -> Iterator[EngineProcess]:
         made.start()
         yield made
     finally:
+        if made.process is None or made.process.poll() is not None:
+            with suppress(AssertionError):  # it was killed: only an engine can end what it left running
+                made.start()
         if made.process is not None and made.process.poll() is None:
             left = made.run("ps", "-aq").stdout.split()
             if left:

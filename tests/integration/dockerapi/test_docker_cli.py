@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -189,3 +190,29 @@ def test_a_stop_is_clean_and_the_id_stays(tmp_path: Path) -> None:
         assert not (tmp_path / "pid").exists()
         running.start()
         assert running.docker("info", "--format", "{{.ID}}") == first
+
+
+def test_sockets_handed_over_by_systemd_are_served(tmp_path: Path) -> None:
+    other = EngineProcess(tmp_path)
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(other.socket))
+        listening.listen()
+        # As systemd does it: the socket is descriptor 3, and the process finds its own id.
+        prelude = (
+            "import os, sys; os.dup2(int(sys.argv[1]), 3); "
+            "os.environ |= {'LISTEN_FDS': '1', 'LISTEN_PID': str(os.getpid())}; "
+            "os.execv(sys.argv[2], sys.argv[2:])"
+        )
+        command = [*other.configure(), "-H", "fd://"]
+        other.process = subprocess.Popen(
+            [sys.executable, "-c", prelude, str(listening.fileno()), *command],
+            pass_fds=[listening.fileno()],
+            stderr=(tmp_path / "log").open("ab"),
+        )
+    try:
+        assert other.docker("version", "--format", "{{.Server.APIVersion}}").strip() == "1.47"
+        assert other.stop() == 0
+        assert other.socket.exists()
+    finally:
+        other.stop()
+        other.clean()
