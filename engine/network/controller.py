@@ -65,7 +65,7 @@ class BridgeController:
             if self.config.ip_forward:
                 await asyncio.to_thread(wiring.turn_forwarding_on)
             await self._publisher.start(self.catalog.bridges(), list(self._live.values()))
-            self._remove_strays(view)
+            await self._sort_out_links(view)
 
     async def close(self) -> None:
         """Stop what runs in the daemon; containers' networks stay."""
@@ -343,12 +343,20 @@ class BridgeController:
             self._publisher.give_back(state)
         self._live.clear()
 
-    def _remove_strays(self, view: wiring.HostView) -> None:
-        """Links of containers that ended while no daemon ran."""
-        held = {wiring.host_link(e.endpoint_id) for s in self._live.values() for e in s.sandbox.endpoints}
+    async def _sort_out_links(self, view: wiring.HostView) -> None:
+        """Links of containers that ended while no daemon ran go; those that lost their bridge get it back."""
+        bridges = {
+            wiring.host_link(endpoint.endpoint_id): self.catalog.find(endpoint.network_id).bridge
+            for state in self._live.values()
+            for endpoint in state.sandbox.endpoints
+            if endpoint.ip_address
+        }
         ours = [name for record in self.catalog.bridges() for name in view.strays.get(record.bridge, [])]
-        if strays := [name for name in ours if name not in held]:
+        if strays := [name for name in ours if name not in bridges]:
             self._endpoints.run(asyncio.to_thread(wiring.delete_links, strays))
+        for name in view.strays.get("", []):
+            if name in bridges:
+                await asyncio.to_thread(wiring.reconnect, bridges[name], [name])
 
     async def _discard(self, record: NetworkRecord) -> None:
         self.catalog.drop(record)

@@ -170,6 +170,7 @@ def run_tool(command: list[str], text: str = "", *, check: bool = True) -> int:
     except subprocess.TimeoutExpired:
         raise EngineError(f"{command[0]} did not finish in {_TIMEOUT:.0f} seconds: is the xtables lock held?") from None
     if done.returncode and check:
-        reason = next((line.strip() for line in done.stderr.splitlines() if line.strip()), f"status {done.returncode}")
+        said = [line.strip() for line in done.stderr.splitlines() if line.strip() and not line.startswith("#")]
+        reason = said[0] if said else f"status {done.returncode}"
         raise EngineError(f"{' '.join(command[:6])}: {reason}")
     return done.returncode

@@ -92,6 +92,12 @@ def set_up(index: int) -> Message:
     return Message(RTM_NEWLINK, 0, _IFINFO.pack(0, 0, index, IFF_UP, IFF_UP), f"bring link {index} up")
 
 
+def set_master(index: int, master: int) -> Message:
+    """The link *index*, a port of the bridge *master*."""
+    body = _IFINFO.pack(0, 0, index, 0, 0) + number(IFLA_MASTER, master)
+    return Message(RTM_NEWLINK, 0, body, f"make link {index} a port of link {master}")
+
+
 def set_hairpin(index: int) -> Message:
     """Let the bridge port *index* send frames back where they came from (a container calling its own published
     port, when ``bridge-nf-call-iptables`` translates on the bridge)."""

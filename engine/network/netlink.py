@@ -1,8 +1,8 @@
 """Route netlink on a raw socket: messages, attributes, acknowledgements. One subject: the wire.
 
 Names are the kernel's (``linux/netlink.h``, ``linux/rtnetlink.h``; netlink(7), rtnetlink(7)). What is said
-over it is in ``links.py``. A general netlink library costs this daemon about 75 ms of import time and
-13 MiB of memory for the ten messages needed here (``docs/decisions``), which is why there is none.
+over it is in ``links.py``. A general netlink library would cost this daemon about 75 ms of import time and
+13 MiB of memory for the ten messages that it needs, which is why there is none.
 """
 
 from __future__ import annotations

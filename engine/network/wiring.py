@@ -70,24 +70,31 @@ def existing(names: Sequence[str]) -> list[str]:
 def plug_in(pid: int, plugs: Sequence[Plug], *, fresh: bool) -> None:
     """Make the interfaces of process *pid*'s namespace: ``eth0``… for a *fresh* one, else the next free names.
 
-    All or nothing. Raises `OSError`.
+    All or nothing. Raises `OSError`. The calling thread ends up in that namespace, and must end itself.
     """
     path = f"/proc/{pid}/ns/net"
     taken = set() if fresh else set(namespaces.visit(path, _interface_names))
     names = _free_names(taken, len(plugs))
-    made: list[str] = []
-    try:
-        with Netlink() as host:
+    with Netlink() as host:  # stays the host's, wherever this thread goes
+        try:
             for plug, name in zip(plugs, names, strict=True):
                 bridge = socket.if_nametoindex(plug.bridge)
                 host.send(links.make_veth(plug.host_link, bridge, plug.mtu, name, plug.mac, pid))
-                made.append(plug.host_link)
                 if plug.hairpin:
                     host.send(links.set_hairpin(socket.if_nametoindex(plug.host_link)))
-        namespaces.in_thread(lambda: _configure(path, plugs, names))
-    except BaseException:
-        delete_links(made)
-        raise
+            namespaces.enter(path)
+            _configure(plugs, names)
+        except BaseException:
+            host.send(*(links.delete_link(plug.host_link) for plug in plugs))
+            raise
+
+
+def reconnect(bridge: str, names: Sequence[str]) -> None:
+    """Make the links *names* ports of *bridge* again: it was deleted and made anew while they were up."""
+    with Netlink() as host:
+        master = socket.if_nametoindex(bridge)
+        for name in names:
+            host.send(links.set_master(socket.if_nametoindex(name), master))
 
 
 def set_default_route(pid: int, gateway: IPv4Address) -> None:
@@ -100,8 +107,7 @@ def set_default_route(pid: int, gateway: IPv4Address) -> None:
     namespaces.visit(f"/proc/{pid}/ns/net", inside)
 
 
-def _configure(path: str, plugs: Sequence[Plug], names: Sequence[str]) -> None:
-    namespaces.enter(path)
+def _configure(plugs: Sequence[Plug], names: Sequence[str]) -> None:
     with Netlink() as inside:
         messages = [links.set_up(socket.if_nametoindex("lo"))]
         for plug, name in zip(plugs, names, strict=True):

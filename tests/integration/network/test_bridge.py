@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +18,8 @@ import pytest
 from pymachine.dockerapi.errors import EngineError
 from pymachine.engine.network.base import PortBinding
 from pymachine.engine.network.catalog import NetworkRequest
+from pymachine.engine.network.firewall import find_tool
+from support import network_lab
 from support.network_lab import Lab, Namespace, ask_tcp, ask_udp, ping, tcp_server, udp_server
 
 pytestmark = pytest.mark.root
@@ -248,6 +253,67 @@ def test_without_iptables_ports_go_by_the_forwarder(in_lab: InLab) -> None:
         assert "PYE" not in _footprint(lab.bridge)
 
     in_lab(body, iptables=False)
+
+
+def test_the_administrators_rules_come_first(in_lab: InLab) -> None:
+    """What DOCKER-USER drops is dropped, though the port is published."""
+
+    async def body(lab: Lab) -> None:
+        sandbox, inside = await lab.container(PortBinding(80, "tcp", "0.0.0.0"))
+        rule = ["DOCKER-USER", "-d", sandbox.endpoints[0].ip_address, "-o", lab.bridge, "-j", "REJECT"]
+        async with outside_machine(lab) as (outside, host):
+            with tcp_server(inside, 80):
+                port = sandbox.ports[0].host_port
+                assert (await ask_tcp(host, port, outside)).endswith("hello")
+                subprocess.check_call(["iptables", "--wait", "-I", *rule])
+                try:
+                    with pytest.raises(OSError):
+                        await ask_tcp(host, port, outside)
+                finally:
+                    subprocess.check_call(["iptables", "--wait", "-D", *rule])
+
+    in_lab(body)
+
+
+LEGACY = """
+import asyncio, pathlib, subprocess, sys
+from support import network_lab
+from support.network_lab import PortBinding, ask_tcp, opened_lab, tcp_server
+
+async def main():
+    async with opened_lab(pathlib.Path(sys.argv[1])) as lab:
+        sandbox, inside = await lab.container(PortBinding(80, "tcp"))
+        with tcp_server(inside, 80):
+            assert (await ask_tcp("127.0.0.1", sandbox.ports[0].host_port)).endswith("hello")
+        saved = subprocess.run(["iptables-legacy-save"], capture_output=True, text=True, check=True).stdout
+        assert f"-A PYE-NAT-{lab.bridge}" in saved
+    saved = subprocess.run(["iptables-legacy-save"], capture_output=True, text=True, check=True).stdout
+    assert "PYE-" not in saved
+
+asyncio.run(main())
+"""
+
+
+def test_the_legacy_tools_do_as_well(tmp_path: Path) -> None:
+    """In a network namespace that plays the host: the tables of the legacy variant can't be removed again."""
+    for name in ("iptables", "iptables-restore"):
+        (tmp_path / name).symlink_to(find_tool(name.replace("iptables", "iptables-legacy", 1)))
+    tests = str(Path(network_lab.__file__).parents[1])
+    environment = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}", "PYTHONPATH": tests}
+    command = 'ip link set lo up && exec "$0" -c "$1" "$2"'
+    script = ["unshare", "--net", "sh", "-c", command, sys.executable, LEGACY, str(tmp_path / "lab")]
+    subprocess.run(script, env=environment, check=True, timeout=60)
+
+
+def test_missing_iptables_is_one_clear_error(in_lab: InLab, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def body(lab: Lab) -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr("pymachine.engine.network.firewall.which", lambda *_, **__: None)
+            with pytest.raises(EngineError, match="iptables-restore was not found: install iptables"):
+                await lab.restarted().start([])
+        await lab.restarted().start([])
+
+    in_lab(body)
 
 
 def _footprint(bridge: str) -> str:

@@ -115,3 +115,15 @@ def test_networks_keep_their_ids_and_subnets(in_lab: InLab) -> None:
         assert controller.catalog.find(made.id).labels == {"a": "b"}
 
     in_lab(body)
+
+
+def test_a_deleted_bridge_is_made_again_with_its_containers(in_lab: InLab) -> None:
+    async def body(lab: Lab) -> None:
+        sandbox, inside = await lab.container(PortBinding(80, "tcp", "0.0.0.0"))
+        drop_dead(lab)
+        subprocess.check_call(["ip", "link", "delete", lab.bridge])
+        await lab.restarted().start([reread(sandbox)])
+        with tcp_server(inside, 80):
+            assert (await ask_tcp("127.0.0.1", sandbox.ports[0].host_port)).endswith("hello")
+
+    in_lab(body)
