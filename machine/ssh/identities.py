@@ -11,7 +11,7 @@ from paramiko.pkey import UnknownKeyType
 from pymachine.machine.errors import SSHError
 from pymachine.machine.ssh.base import SSHEndpoint
 from pymachine.machine.ssh.connect import Refused
-from pymachine.machine.ssh.keys import check_permissions
+from pymachine.machine.ssh.keys import check_permissions, is_locked
 
 DEFAULT_KEYS = ("id_ed25519", "id_ecdsa", "id_rsa")
 """In ``~/.ssh``, in ssh(1)'s order of today."""
@@ -73,6 +73,8 @@ def _load(path: Path) -> paramiko.PKey:
     """The private key; one with a passphrase is looked for in the agent."""
     try:
         check_permissions(path)
+        if is_locked(path.read_bytes()):
+            return _from_agent(path)
         return paramiko.PKey.from_path(path)
     except SSHError:
         raise
@@ -80,9 +82,7 @@ def _load(path: Path) -> paramiko.PKey:
         raise SSHError(f"there is no private key {path}") from None
     except OSError as error:
         raise SSHError(f"cannot read the private key {path}: {error.strerror or error}") from error
-    except (paramiko.PasswordRequiredException, TypeError):
-        return _from_agent(path)
-    except (paramiko.SSHException, UnknownKeyType, ValueError) as error:
+    except (paramiko.SSHException, UnknownKeyType, ValueError, TypeError) as error:
         raise SSHError(f"{path} is not a usable SSH private key: {error}") from error
 
 

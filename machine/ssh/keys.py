@@ -6,6 +6,7 @@ Formats: the private half is OpenSSH's own (openssh-portable, PROTOCOL.key), the
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import stat
 from pathlib import Path
@@ -39,6 +40,19 @@ def check_permissions(path: Path) -> None:
     mode = stat.S_IMODE(path.stat().st_mode)
     if mode & 0o077:
         raise SSHError(f"permissions {mode:04o} for '{path}' are too open", hint=f"chmod 600 '{path}'")
+
+
+def is_locked(content: bytes) -> bool:
+    """Whether a private key has a passphrase: PEM says so, OpenSSH's format names a cipher (PROTOCOL.key)."""
+    _, _, rest = content.partition(b"-----BEGIN OPENSSH PRIVATE KEY-----")
+    if not rest:
+        return b"ENCRYPTED" in content
+    try:
+        # "openssh-key-v1\0", then the cipher's name after its length
+        head = base64.b64decode(b"".join(rest.split(b"-----")[0].split()))
+    except ValueError:
+        return False
+    return head.startswith(b"openssh-key-v1\0") and not head[15:].startswith(b"\0\0\0\4none")
 
 
 def _make(path: Path) -> None:
@@ -82,11 +96,11 @@ def _derive(path: Path) -> str:
     )
 
     content = path.read_bytes()
+    if is_locked(content):
+        return ""
     load = load_ssh_private_key if b"BEGIN OPENSSH PRIVATE KEY" in content else load_pem_private_key
     try:
         key = load(content, password=None)
         return key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()
-    except TypeError:  # this is how cryptography says that a passphrase is needed
-        return ""
-    except (ValueError, UnsupportedAlgorithm) as error:
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise SSHError(f"{path} is not a usable SSH private key: {error}") from error
