@@ -1,8 +1,8 @@
 """Build an image with mmdebstrap(1).
 
 The root file system is made in a folder beside the images and renamed when it is complete, so that an
-interrupted build leaves nothing that counts; what it leaves is swept by the next. mmdebstrap inherits the
-build lock, so that no build begins while an orphaned one is still writing.
+interrupted build leaves nothing that counts; what it leaves is swept by the next. mmdebstrap ends with us, whatever
+ends us, and inherits the build lock, so that no build begins while its processes are still ending.
 """
 
 from __future__ import annotations
@@ -41,6 +41,13 @@ NOT_WANTED = (
     "var/lib/dbus/machine-id",
 )
 """What differs from build to build, tells of this computer, or must not be the same in two machines."""
+SEALED = (
+    *("setpriv", "--pdeathsig", "KILL"),
+    *("unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--propagation", "private"),
+)
+"""mmdebstrap mounts /proc, /sys and devices below the new root and unmounts them at its end. In namespaces of its
+own (unshare(1)) they are gone with its last process when it is killed, and all its processes go with the first,
+which goes with us (setpriv(1))."""
 APT_CONF = 'Acquire::Languages "none";\n'
 
 
@@ -143,7 +150,7 @@ def _argv(recipe: Recipe, rootfs: Path, sources: Path) -> list[str]:
         *[f"--aptopt={line}" for line in [*apt_options(), APT_CONF.strip()]],
         f"--include={','.join(recipe.packages)}",
     ]
-    return [path, *options, recipe.suite, str(rootfs), str(sources)]
+    return [*SEALED, path, *options, recipe.suite, str(rootfs), str(sources)]
 
 
 def _mmdebstrap(argv: list[str], lock: int, report: Callable[[str], None]) -> None:

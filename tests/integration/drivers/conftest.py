@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +12,7 @@ import pytest
 from pymachine.drivers.local.images.build import build
 from pymachine.drivers.local.images.catalog import Image
 from pymachine.drivers.local.layout import Layout
+from pymachine.drivers.local.removal import remove_tree
 
 IMAGE_ROOT = Path("/var/lib/pymachine/images")
 
@@ -39,4 +39,4 @@ def local_root(image: Image) -> Iterator[Path]:
                 del os.environ[name]
             else:
                 os.environ[name] = value
-        shutil.rmtree(root)
+        remove_tree(root)  # unlike shutil's, it goes into no mount
