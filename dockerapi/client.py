@@ -15,6 +15,7 @@ import asyncio
 import json
 import ssl
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
 
@@ -30,6 +31,7 @@ from pymachine.dockerapi.client_connection import (
 )
 from pymachine.dockerapi.endpoints import Endpoint, connect, parse
 from pymachine.dockerapi.hijack import HijackedStream
+from pymachine.dockerapi.proxies import Proxies, from_environment
 from pymachine.dockerapi.tls import client_context
 
 __all__ = [
@@ -127,6 +129,7 @@ class HTTPClient:
 
     *base* is the server that targets beginning with ``/`` go to. *tls* makes ``tcp://`` mean TLS, and is used for
     ``https://`` too (default: the system's CAs). *timeout*: the longest silence in seconds, ``None`` for no limit.
+    ``http://`` and ``https://`` go by the environment's proxies (*proxies*), engines (``tcp://``) never do.
     """
 
     def __init__(
@@ -137,8 +140,10 @@ class HTTPClient:
         timeout: float | None = 60.0,
         connect_timeout: float = 30.0,
         headers: Mapping[str, str] | None = None,
+        proxies: Proxies | None = None,
     ) -> None:
         self.timeout = timeout
+        self._proxies = from_environment() if proxies is None else proxies
         self._connect_timeout = connect_timeout
         self._tls = tls
         self._headers = {"User-Agent": "pymachine", **(headers or {})}
@@ -200,12 +205,20 @@ class HTTPClient:
             if self._base is None:
                 raise ValueError("a target without a server needs a client with a base address")
             return self._base, url
-        return parse(url, secure=self._tls is not None)
+        endpoint, target = parse(url, secure=self._tls is not None)
+        if url.startswith("http"):
+            proxy = self._proxies.find(endpoint.host, endpoint.port, secure=endpoint.secure)
+            endpoint = replace(endpoint, proxy=proxy)
+        return endpoint, target
 
     async def _exchange(
         self, endpoint: Endpoint, method: str, target: str, headers: Mapping[str, str], body: Body | None
     ) -> tuple[ClientConnection, h11.Response | h11.InformationalResponse]:
         pairs = self._request_headers(endpoint, method, headers, body)
+        if endpoint.proxy is not None and not endpoint.secure:
+            target = f"http://{endpoint.authority}{target}"
+            if endpoint.proxy.authorization:
+                pairs.append(("Proxy-Authorization", endpoint.proxy.authorization))
         while True:
             connection = await self._take(endpoint)
             try:

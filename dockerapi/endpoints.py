@@ -7,6 +7,9 @@ import ssl
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+import h11
+
+from pymachine.dockerapi.proxies import Proxy
 from pymachine.dockerapi.tls_session import TLSSession
 from pymachine.dockerapi.wire import Wire
 
@@ -21,6 +24,8 @@ class Endpoint:
     port: int = 0
     path: str = ""
     secure: bool = False
+    proxy: Proxy | None = None
+    """The HTTP proxy to go by."""
 
     @property
     def authority(self) -> str:
@@ -55,18 +60,35 @@ async def connect(endpoint: Endpoint, context: ssl.SSLContext | None) -> Wire:
     if endpoint.path:
         _, wire = await loop.create_unix_connection(Wire, endpoint.path)
         return wire
+    near = endpoint.proxy or endpoint
+    _, wire = await loop.create_connection(Wire, near.host, near.port)
     if not endpoint.secure or context is None:
-        _, wire = await loop.create_connection(Wire, endpoint.host, endpoint.port)
         return wire
-    secured = context
-
-    def session() -> TLSSession:
-        return TLSSession(secured, server_side=False, server_hostname=endpoint.host)
-
-    _, wire = await loop.create_connection(lambda: Wire(tls=session), endpoint.host, endpoint.port)
     try:
-        await wire.handshake()
+        if endpoint.proxy is not None:
+            await _tunnel(wire, endpoint, endpoint.proxy)
+        await wire.start_tls(TLSSession(context, server_side=False, server_hostname=endpoint.host))
     except BaseException:
         wire.abort()
         raise
     return wire
+
+
+async def _tunnel(wire: Wire, endpoint: Endpoint, proxy: Proxy) -> None:
+    """Have the proxy connect us (RFC 9110, section 9.3.6); `ConnectionError` when it does not."""
+    host = f"[{endpoint.host}]" if ":" in endpoint.host else endpoint.host
+    headers = [("Host", f"{host}:{endpoint.port}")]
+    if proxy.authorization:
+        headers.append(("Proxy-Authorization", proxy.authorization))
+    http = h11.Connection(h11.CLIENT)
+    request = h11.Request(method="CONNECT", target=f"{host}:{endpoint.port}", headers=headers)
+    await wire.write((http.send(request) or b"") + (http.send(h11.EndOfMessage()) or b""))
+    try:
+        while (event := http.next_event()) is h11.NEED_DATA:
+            # Byte by byte would be safe too; but a proxy has nothing more to say before we have.
+            http.receive_data(await wire.read())
+    except h11.RemoteProtocolError as error:
+        raise ConnectionError(f"proxy {proxy.host}:{proxy.port}: {error}") from None
+    if not isinstance(event, h11.Response) or event.status_code // 100 != 2:
+        status = getattr(event, "status_code", "no answer")
+        raise ConnectionError(f"proxy {proxy.host}:{proxy.port} does not connect to {host}: {status}")

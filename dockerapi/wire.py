@@ -125,6 +125,15 @@ class Wire(asyncio.Protocol):
                 raise ConnectionError("the connection was closed during the TLS handshake")
             await self._changed()
 
+    async def start_tls(self, session: TLSSession) -> None:
+        """Speak TLS from here on (after a proxy has connected us). Raises as `handshake` does."""
+        self._tls = session
+        received = bytes(self._buffer)
+        self._buffer.clear()
+        if received:
+            self.data_received(received)
+        await self.handshake()
+
     async def read(self, limit: int = 65536) -> bytes:
         """Some bytes; ``b""`` once the peer has closed its sending side or the connection is lost."""
         while not self._buffer:

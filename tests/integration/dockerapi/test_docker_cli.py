@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from support.busybox import rootfs_tar
 from support.certificates import Authority
 from support.engineprocess import EngineProcess, engine
 
@@ -51,12 +52,13 @@ def served(tmp_path_factory: pytest.TempPathFactory, authority: Authority) -> It
         yield running, port
 
 
-def _tls(authority: Authority, port: int, *words: str) -> subprocess.CompletedProcess[str]:
+def _tls(authority: Authority, port: int, *words: str, input: str | None = None) -> subprocess.CompletedProcess[str]:
     client = authority.folder / "client.pem", authority.folder / "client-key.pem"
     options = [f"--tlscacert={authority.ca}", f"--tlscert={client[0]}", f"--tlskey={client[1]}"]
     return subprocess.run(
         ["docker", "-H", f"tcp://127.0.0.1:{port}", "--tlsverify", *options, *words],
         env={"PATH": os.environ["PATH"], "HOME": str(authority.folder)},
+        input=input,
         capture_output=True,
         text=True,
         timeout=30,
@@ -87,6 +89,20 @@ def test_the_cli_is_served_over_mutual_tls(served: tuple[EngineProcess, int], au
     _, port = served
     done = _tls(authority, port, "version", "--format", "{{.Server.APIVersion}}")
     assert (done.returncode, done.stdout.strip()) == (0, "1.47"), done.stderr
+
+
+def test_input_ends_over_tls_and_output_goes_on(served: tuple[EngineProcess, int], authority: Authority) -> None:
+    running, port = served
+    (running.folder / "busybox.tar").write_bytes(rootfs_tar())
+    running.docker("import", str(running.folder / "busybox.tar"), "busybox:latest")
+    script = "wc -c; sleep 0.2; echo end; echo problem >&2; exit 3"
+    sent = "line\n" * 50_000
+    try:
+        run = ("run", "-i", "--rm", "--network", "none", "busybox", "sh", "-c", script)
+        done = _tls(authority, port, *run, input=sent)
+        assert (done.stdout.split(), done.stderr, done.returncode) == ([str(len(sent)), "end"], "problem\n", 3)
+    finally:
+        running.docker("rmi", "busybox:latest")
 
 
 def test_plain_http_gets_nothing_on_the_tls_port(served: tuple[EngineProcess, int]) -> None:
