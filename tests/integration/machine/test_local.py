@@ -132,11 +132,15 @@ def test_a_container_runs(m: Program, docker: dict[str, str]) -> None:
 
 
 def test_provisioning_again_changes_nothing(m: Program) -> None:
-    before = m.ok("ssh", "m", "systemctl show -p ActiveEnterTimestampMonotonic pyengine")
+    started = ("ssh", "m", "systemctl show -p ActiveEnterTimestampMonotonic pyengine")
     m.ok("provision", "m")
-    assert 'Machine "m" has the newest engine already.' in m.ok("upgrade", "m")
+    release, before = provisioned_release(m), m.ok(*started)
+    text = m.ok("provision", "m") + m.ok("upgrade", "m")
+    if provisioned_release(m) != release:
+        pytest.skip("somebody edited the engine meanwhile")
 
-    assert m.ok("ssh", "m", "systemctl show -p ActiveEnterTimestampMonotonic pyengine") == before
+    assert 'Machine "m" has the newest engine already.' in text
+    assert m.ok(*started) == before
 
 
 def test_certificates_are_renewed_under_a_running_engine(m: Program, docker: dict[str, str]) -> None:
@@ -285,6 +289,10 @@ def test_many_creates_at_once(local: Program) -> None:
     local.ok("start", *names)
     local.ok("rm", "-y", *names)
     assert outside(local.store.parent) == before
+
+
+def provisioned_release(program: Program) -> str:
+    return str(json.loads(program.ok("inspect", "m"))["Pymachine"]["Provisioned"]["release"])
 
 
 def killed_at(program: Program, stage: str, *args: str) -> None:

@@ -1,0 +1,107 @@
+"""After a start: the certificate follows the address; the wait for the engine ends, one way or the other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pymachine.machine.certs import check
+from pymachine.machine.certs.check import EngineVersion
+from pymachine.machine.certs.server import issue_server, server_certificate_fits
+from pymachine.machine.errors import DeadlineExceeded, MachineError
+from pymachine.machine.machine import Machine
+from pymachine.machine.operations import converge
+from pymachine.machine.operations.create import Request, create
+from pymachine.machine.operations.deadline import Deadline
+from pymachine.machine.operations.report import Silent
+from pymachine.machine.ssh import connect
+from pymachine.provisioners import converge as provisioning
+from pymachine.provisioners.base import Provisioned, ProvisionPlan
+from pymachine.store.file import FileStore
+from support.fakedriver import World
+
+QUIET = Silent()
+
+
+@pytest.fixture
+def machine(store: FileStore, world: World) -> Machine:
+    machine = create(store, Request("m", "fake", tls_san=("extra.example",)), QUIET)
+    issue_server(store, "m", [world.address], ["extra.example"])
+    return machine
+
+
+@pytest.fixture
+def plans(monkeypatch: pytest.MonkeyPatch) -> list[ProvisionPlan]:
+    """No host: what would be provisioned is kept, and the engine answers at once."""
+    kept: list[ProvisionPlan] = []
+
+    def provision(session: Any, plan: ProvisionPlan, report: Any) -> Provisioned:
+        kept.append(plan)
+        return Provisioned("debian", "digest")
+
+    @contextmanager
+    def open_session(*args: Any, **options: Any) -> Iterator[None]:
+        yield None
+
+    monkeypatch.setattr(provisioning, "provision", provision)
+    monkeypatch.setattr(connect, "open_session", open_session)
+    monkeypatch.setattr(check, "check_engine", lambda url, directory, timeout: EngineVersion("1.2", "1.47"))
+    return kept
+
+
+def reach(machine: Machine) -> None:
+    converge.reach(machine, machine.driver(), QUIET, Deadline(5))
+
+
+def test_nothing_is_provisioned_while_the_certificate_fits(machine: Machine, plans: list[ProvisionPlan]) -> None:
+    reach(machine)
+
+    assert plans == []
+    assert machine.store.load("m").provisioned["engine_version"] == "1.2"
+
+
+def test_a_new_address_gets_a_new_certificate(machine: Machine, plans: list[ProvisionPlan], world: World) -> None:
+    world.address = "10.0.0.3"
+    reach(machine)
+
+    assert len(plans) == 1
+    assert plans[0].tls.cert == machine.directory / "server.pem"
+    assert server_certificate_fits(machine.directory, ["10.0.0.3", "extra.example"]) == ""
+
+
+def test_provisioning_keeps_a_certificate_that_fits(machine: Machine, plans: list[ProvisionPlan]) -> None:
+    before = (machine.directory / "server.pem").read_bytes()
+    converge.provision(machine, machine.driver(), QUIET, Deadline(5))
+    assert (machine.directory / "server.pem").read_bytes() == before
+    assert machine.store.load("m").provisioned["release"] == "digest"
+
+    converge.provision(machine, machine.driver(), QUIET, Deadline(5), renew=True)
+    assert (machine.directory / "server.pem").read_bytes() != before
+
+
+def test_another_ca_makes_the_certificate_misfit(machine: Machine, store: FileStore, tmp_path: Path) -> None:
+    other = FileStore(tmp_path / "other")
+    issue_server(other, "m", ["10.0.0.2"], [])
+    (store.certs_dir() / "ca.pem").write_bytes((other.certs_dir() / "ca.pem").read_bytes())
+
+    assert converge.certificate_misfit(machine, ["10.0.0.2"])
+
+
+def test_an_engine_that_never_answers_is_given_up_with_the_last_reason(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(url: str, directory: Path, timeout: float) -> EngineVersion:
+        raise MachineError("connection refused")
+
+    monkeypatch.setattr(check, "check_engine", refuse)
+    monkeypatch.setattr(converge, "PAUSE", 0.0)
+    ticks = iter(range(100))
+    deadline = Deadline(5, clock=lambda: float(next(ticks)))
+    with pytest.raises(DeadlineExceeded, match="while checking the connection to Docker: connection refused") as caught:
+        converge.wait_for_engine(machine, machine.driver(), QUIET, deadline)
+
+    assert "pymachine ssh m journalctl -u pyengine" in caught.value.hint
