@@ -36,6 +36,11 @@ class ShimRuntime:
         spawner.launch()
         return cls(spawner, exec_root)
 
+    @property
+    def spawner_pid(self) -> int:
+        """The spawner's process id; 0 when there is none."""
+        return self._spawner.pid
+
     async def start(
         self,
         spec: ContainerSpec,

@@ -215,7 +215,7 @@ class ShimHandle:
 
     async def signal(self, number: int) -> None:
         """Send a signal to the first process; `ProcessLookupError` when it is gone."""
-        await self.request("signal", number=number)
+        await self.request("signal", number=int(number))
 
     async def pause(self) -> None:
         """Stop all processes."""

@@ -100,8 +100,8 @@ class Peers:
         except OSError:
             data = b""
         if not data:
+            self._lost(peer)  # before it is closed: one that only ended its sending may still be told why
             self.drop(peer)
-            self._lost(peer)
             return
         peer.inbox.feed(data)
         while peer in self._peers and (message := peer.inbox.next()) is not None:
