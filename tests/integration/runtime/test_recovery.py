@@ -10,7 +10,6 @@ import signal
 import subprocess
 import sys
 import textwrap
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -36,7 +35,7 @@ def gone(pid: int) -> bool:
 
 
 @pytest.fixture
-def daemon(tmp_path: Path) -> Iterator[Path]:
+def daemon(tmp_path: Path) -> Path:
     """A program that starts the container of a spec, says its pid and is killed with SIGKILL by itself."""
     program = tmp_path / "daemon.py"
     program.write_text(
