@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -77,8 +76,12 @@ def sync_directory(path: Path) -> None:
 
 @contextlib.contextmanager
 def _temporary(path: Path, content: bytes, mode: int) -> Iterator[str]:
-    """A synced file beside *path*, gone afterwards unless it was renamed. mkstemp makes it 0600."""
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    """A synced file beside *path*, private from the start, gone afterwards unless it was renamed.
+
+    tempfile would do the same, but importing it takes longer than all else here.
+    """
+    temporary = f"{path.parent}/.{path.name}.{os.urandom(8).hex()}"
+    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         with open(handle, "wb") as file:
             file.write(content)

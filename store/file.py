@@ -15,8 +15,6 @@ import contextlib
 import errno
 import json
 import os
-import shutil
-import uuid
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -115,7 +113,7 @@ class FileStore(Store):
             if _is_foreign(directory):
                 return
             with contextlib.suppress(FileNotFoundError):
-                os.rename(directory, self._machines / f"{_REMOVED}{uuid.uuid4()}")
+                os.rename(directory, self._machines / f"{_REMOVED}{os.urandom(8).hex()}")
                 sync_directory(self._machines)
             self._sweep()
 
@@ -180,6 +178,8 @@ class FileStore(Store):
             try:
                 content = read_file(path)
             except FileNotFoundError:
+                import uuid  # 3 ms that readers need not pay
+
                 make_directory(self._machines)
                 made = json.dumps({"schema": SCHEMA, "id": str(uuid.uuid4())}).encode() + b"\n"
                 with contextlib.suppress(FileExistsError):
@@ -206,6 +206,8 @@ class FileStore(Store):
 
 def _remove_tree(path: Path) -> None:
     """Remove what may be a file, a link or a tree, also while another process does the same."""
+    import shutil  # 3 ms that readers need not pay
+
     with contextlib.suppress(FileNotFoundError):
         if path.is_symlink() or not path.is_dir():
             return path.unlink()
@@ -235,6 +237,8 @@ def _dump(record: Record) -> bytes:
 
 
 def _store_id(path: Path, content: bytes) -> str:
+    import uuid
+
     try:
         document = json.loads(content)
         check_schema(document["schema"])

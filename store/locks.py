@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import socket
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -57,7 +56,7 @@ def _note(path: Path) -> Path:
 def _write_note(path: Path, purpose: str) -> None:
     """Say who holds the lock. A reader may come at any time, so it is renamed into place; it need not be durable."""
     since = datetime.now(UTC).isoformat(timespec="seconds")
-    note = {"pid": os.getpid(), "host": socket.gethostname(), "purpose": purpose, "since": since}
+    note = {"pid": os.getpid(), "host": os.uname().nodename, "purpose": purpose, "since": since}
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     with contextlib.suppress(OSError):  # a full disk must not stop `rm`, which frees space
         with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:

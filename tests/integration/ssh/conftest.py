@@ -33,7 +33,7 @@ def user() -> Iterator[str]:
             subprocess.run(["chown", name, home], check=True)
             yield name
         finally:
-            subprocess.run(["userdel", name], check=True, capture_output=True)
+            subprocess.run(["userdel", "-f", name], check=True, capture_output=True)
 
 
 @pytest.fixture
