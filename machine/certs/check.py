@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
 from pymachine.machine.errors import CertificateError, MachineError
+from pymachine.machine.ssh.dial import connect_within
 
 if TYPE_CHECKING:
     import ssl
@@ -85,6 +86,8 @@ def check_engine(url: str, cert_dir: Path, timeout: float) -> EngineVersion:
         raise _tls_failure(target, error) from error
     except socket.gaierror as error:
         raise target.failed(f"cannot be found: {error.strerror}") from error
+    except UnicodeError:
+        raise target.failed("cannot be found: it is no host name") from None
     except OSError as error:
         raise target.failed(f"cannot be reached: {error.strerror or error}") from error
 
@@ -125,7 +128,7 @@ def _ask(target: _Target, context: ssl.SSLContext) -> bytes:
     """The whole answer, read with one deadline: a socket's own timeout begins anew with every byte."""
     import ssl
 
-    with socket.create_connection((target.host, target.port), target.left()) as plain:
+    with connect_within(target.host, target.port, target.left()) as plain:
         plain.settimeout(target.left())
         with context.wrap_socket(plain, server_hostname=target.host) as connection:
             with contextlib.suppress(ssl.SSLEOFError, BrokenPipeError, ConnectionResetError):

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 
 from pymachine.machine.errors import DeadlineExceeded, SSHError
 from pymachine.machine.ssh.base import SSHEndpoint, SSHSession
+from pymachine.machine.ssh.dial import connect_within
 from pymachine.machine.ssh.proxy import ProxyProcess
 from pymachine.machine.ssh.sockets import EagerSocket
 
@@ -137,12 +138,12 @@ def _connect(attempt: Attempt) -> socket.socket:
         attempt.closing.append(proxy.close)
         return proxy.socket
     try:
-        connection = socket.create_connection((endpoint.host, endpoint.port), attempt.left(attempt.patience))
+        connection = connect_within(endpoint.host, endpoint.port, attempt.left(attempt.patience))
     except UnicodeError:
         raise SSHError(f"{endpoint.host!r} is no host name") from None
-    except TimeoutError:
+    except TimeoutError as error:
         attempt.patience = min(attempt.patience * 2, LONGEST_CONNECT)
-        raise Unready("no answer") from None
+        raise Unready(str(error) if "lookup" in str(error) else "no answer") from None
     except OSError as error:
         raise Unready(error.strerror or str(error)) from None
     tuned = EagerSocket.take_over(connection)
