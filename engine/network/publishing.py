@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Sequence
 
 from pymachine.dockerapi.errors import EngineError
+from pymachine.engine.network import conntrack
 from pymachine.engine.network.base import Endpoint, PortBinding
 from pymachine.engine.network.config import NetworkConfig
 from pymachine.engine.network.firewall import Firewall
@@ -68,6 +70,8 @@ class Publisher:
             except EngineError:
                 state.published = []
                 raise
+            if ports := {(p.host_ip, p.host_port): p.address for p in state.published if p.protocol == "udp"}:
+                await _forget(lambda: conntrack.forget_misled(ports))
 
     async def unpublish(self, state: LiveSandbox) -> None:
         """Lead them nowhere; they stay taken."""
@@ -75,6 +79,8 @@ class Publisher:
         published, state.published = state.published, []
         if self._firewall is not None and published:
             await self._firewall.unpublish(published)
+            if addresses := {port.address for port in published if port.protocol == "udp"}:
+                await _forget(lambda: conntrack.forget_container(addresses))
 
     def give_back(self, state: LiveSandbox) -> None:
         """Free the ports and end the forwarders at once."""
@@ -103,6 +109,13 @@ class Publisher:
             for held in state.held
             if ":" not in held.binding.host_ip
         ]
+
+
+async def _forget(work: Callable[[], None]) -> None:
+    try:
+        await asyncio.to_thread(work)
+    except OSError as error:
+        _log.warning("udp clients of old may not reach a published port: %s", error.strerror or error)
 
 
 def target(state: LiveSandbox) -> Endpoint | None:

@@ -275,6 +275,28 @@ def test_the_administrators_rules_come_first(in_lab: InLab) -> None:
     in_lab(body)
 
 
+def test_udp_clients_of_old_reach_the_new_container(in_lab: InLab) -> None:
+    """One client socket that never stops sending: before the port is published, and across a replacement."""
+
+    async def body(lab: Lab) -> None:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            probe.bind(("0.0.0.0", 0))
+            port = probe.getsockname()[1]
+        async with outside_machine(lab) as (outside, host):
+            client = outside.socket(socket.SOCK_DGRAM)
+            with client:
+                client.settimeout(2)
+                client.sendto(b"anyone?", (host, port))
+                for _ in range(2):
+                    sandbox, inside = await lab.container(PortBinding(53, "udp", "0.0.0.0", port))
+                    with udp_server(inside, 53):
+                        client.sendto(b"hello", (host, port))
+                        assert (await asyncio.to_thread(client.recv, 100)).endswith(b"hello")
+                    await lab.controller.release(sandbox)
+
+    in_lab(body)
+
+
 LEGACY = """
 import asyncio, pathlib, subprocess, sys
 from support import network_lab
