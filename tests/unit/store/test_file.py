@@ -222,14 +222,6 @@ def test_a_record_that_is_no_file_is_damaged_and_never_waited_for(store: FileSto
     assert store.names() == []
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_an_unreadable_record_is_damaged(store: FileStore) -> None:
-    store.create(record())
-    path_of(store).chmod(0)
-
-    assert [type(item) for item in store.load_all()] == [Damaged]
-
-
 @pytest.mark.parametrize(
     "name", ["", ".", "..", "../x", "a/b", "/etc", "-x", ".x", "a b", "a\n", "ü", "a\0", "x" * 201]
 )
