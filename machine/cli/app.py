@@ -67,7 +67,7 @@ def _version(ctx: click.Context, param: click.Parameter, wanted: bool) -> None:
     "-s",
     "--storage-path",
     metavar="PATH",
-    help="Where machines are stored.  [default: ~/.pymachine] [$MACHINE_STORAGE_PATH]",
+    help="Where machines are stored. [default: ~/.pymachine] [$MACHINE_STORAGE_PATH]",
 )
 @click.option("--native-ssh", is_flag=True, hidden=True, help="Accepted for docker-machine's scripts; no effect.")
 @click.option("--github-api-token", hidden=True, help="Accepted for docker-machine's scripts; no effect.")

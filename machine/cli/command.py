@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
+from typing import Any, TypeVar
+
 import click
+
+Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
 SETTINGS = {"help_option_names": ["-h", "--help"]}
 
@@ -25,6 +31,27 @@ class RawCommand(click.Command):
             ctx.exit()
         ctx.params["arguments"] = tuple(args)
         return []
+
+
+class Seconds(click.FloatRange):
+    """A number of seconds: not negative, and a real number."""
+
+    def __init__(self) -> None:
+        super().__init__(min=0)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Also refuse ``nan`` and ``inf``, which a range lets through."""
+        seconds = float(super().convert(value, param, ctx))
+        if not math.isfinite(seconds):
+            self.fail(f"{value!r} is no number of seconds.", param, ctx)
+        return seconds
+
+
+def timeout_option(*flags: str, default: float, text: str) -> Callable[[Decorated], Decorated]:
+    """A flag for a number of seconds."""
+    return click.option(
+        *flags, type=Seconds(), default=default, metavar="SECONDS", help=f"{text} [default: {default:g}]"
+    )
 
 
 def two_dashes(args: list[str], params: list[click.Parameter]) -> list[str]:

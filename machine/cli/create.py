@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
-from pymachine.machine.cli.command import SETTINGS, Command
+from pymachine.machine.cli.command import SETTINGS, Command, Decorated, timeout_option
 from pymachine.machine.cli.driverflags import DEFAULT_DRIVER, chosen_driver, flags, given
 from pymachine.machine.cli.errors import Interrupted
 from pymachine.machine.cli.invocation import Invocation, current
@@ -16,7 +16,6 @@ from pymachine.machine.config import EngineOptions, SwarmOptions
 from pymachine.machine.errors import MachineError
 
 TIMEOUT = 600.0
-Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 SWARM_NOTICE = "Swarm provisioning is not in this version yet: the --swarm flags are recorded, and nothing more."
 
 
@@ -44,34 +43,27 @@ def _many(flag: str, name: str, metavar: str, text: str) -> Callable[[Decorated]
 
 @click.command(cls=CreateCommand, context_settings=SETTINGS)
 @click.option(
-    "-d", "--driver", metavar="DRIVER", help=f"What makes the host.  [default: {DEFAULT_DRIVER}] [$MACHINE_DRIVER]"
+    "-d", "--driver", metavar="DRIVER", help=f"What makes the host. [default: {DEFAULT_DRIVER}] [$MACHINE_DRIVER]"
 )
-@click.option(
-    "--timeout",
-    type=click.FloatRange(min=1),
-    default=TIMEOUT,
-    show_default=True,
-    metavar="SECONDS",
-    help="The most that it may take in all.",
-)
+@timeout_option("--timeout", default=TIMEOUT, text="The most that it may take in all.")
 @_many("--tls-san", "tls_san", "NAME", "Another name or address for the engine's certificate; may be repeated.")
 @_many("--engine-opt", "engine_opt", "KEY[=VALUE]", "Set a key of the engine's configuration; may be repeated.")
 @_many("--engine-label", "engine_label", "KEY=VALUE", "Label the engine; may be repeated.")
 @_many("--engine-env", "engine_env", "NAME=VALUE", "A variable for the engine's environment; may be repeated.")
 @_many("--engine-insecure-registry", "engine_insecure_registry", "REGISTRY", "Allow plain HTTP; may be repeated.")
 @_many(
-    "--engine-registry-mirror", "engine_registry_mirror", "URL", "A mirror; may be repeated.  [$ENGINE_REGISTRY_MIRROR]"
+    "--engine-registry-mirror", "engine_registry_mirror", "URL", "A mirror; may be repeated. [$ENGINE_REGISTRY_MIRROR]"
 )
 @click.option("--engine-storage-driver", default="", metavar="NAME", help="The engine's storage driver.")
 @click.option(
     "--engine-install-url",
     default="",
     metavar="URL",
-    help="Has no effect: the engine comes with pymachine.  [$MACHINE_DOCKER_INSTALL_URL]",
+    help="Has no effect: the engine comes with pymachine. [$MACHINE_DOCKER_INSTALL_URL]",
 )
 @click.option("--swarm", is_flag=True, help="Join the machine to a cluster.")
 @click.option("--swarm-master", is_flag=True, help="Run the cluster's manager on the machine.")
-@click.option("--swarm-image", default="", metavar="IMAGE", help="Recorded only.  [$MACHINE_SWARM_IMAGE]")
+@click.option("--swarm-image", default="", metavar="IMAGE", help="Recorded only. [$MACHINE_SWARM_IMAGE]")
 @click.option("--swarm-discovery", default="", metavar="URL", help="Where the cluster's nodes find each other.")
 @click.option("--swarm-strategy", default="spread", show_default=True, metavar="NAME", help="Scheduling.")
 @_many("--swarm-opt", "swarm_opt", "KEY[=VALUE]", "A flag for the manager; may be repeated.")

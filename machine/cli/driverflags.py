@@ -61,5 +61,5 @@ def _flag(spec: OptionSpec) -> click.Option:
 
 def _help(spec: OptionSpec) -> str:
     text = spec.help[:1].upper() + spec.help[1:]
-    default = f"  [default: {spec.default}]" if spec.default not in ("", (), False, None) else ""
+    default = f" [default: {spec.default}]" if spec.default not in ("", (), False, None) else ""
     return f"{text}.{default}{f' [${spec.env}]' if spec.env else ''}"

@@ -6,20 +6,13 @@ from collections.abc import Callable
 
 import click
 
-from pymachine.machine.cli.command import SETTINGS, Command
+from pymachine.machine.cli.command import SETTINGS, Command, timeout_option
 from pymachine.machine.cli.invocation import current
 from pymachine.machine.machine import Machine
 from pymachine.machine.operations.changing import TIMEOUT, each
 from pymachine.machine.operations.report import Report
 
-TIMEOUT_FLAG = click.option(
-    "--timeout",
-    type=click.FloatRange(min=1),
-    default=TIMEOUT,
-    show_default=True,
-    metavar="SECONDS",
-    help="The most that one machine may take.",
-)
+TIMEOUT_FLAG = timeout_option("--timeout", default=TIMEOUT, text="The most that one machine may take.")
 
 
 def on_each(names: tuple[str, ...], operation: Callable[[Machine, Report], None], *, after: str = "") -> None:

@@ -6,16 +6,14 @@ import sys
 
 import click
 
-from pymachine.machine.cli.command import SETTINGS, Command
+from pymachine.machine.cli.command import SETTINGS, Command, timeout_option
 from pymachine.machine.cli.invocation import current
 from pymachine.machine.errors import MachineError
 from pymachine.machine.names import natural
 from pymachine.machine.operations.observe import TIMEOUT, Row, from_records, load_all, observe, row_of_damaged
 from pymachine.machine.operations.select import filters_by_state, parse_filters
 
-_SECONDS = click.option(
-    "-t", "--timeout", type=click.FloatRange(min=0), default=TIMEOUT, show_default=True, help="Seconds to wait."
-)
+_SECONDS = timeout_option("-t", "--timeout", default=TIMEOUT, text="Seconds to wait for answers.")
 
 
 @click.command(cls=Command, context_settings=SETTINGS)
@@ -32,7 +30,7 @@ _SECONDS = click.option(
 @click.argument("ignored", nargs=-1, metavar="")
 def ls(quiet: bool, filters: tuple[str, ...], timeout: float, format_: str, ignored: tuple[str, ...]) -> None:
     """List machines."""
-    rows = _rows(filters, timeout, ask=not quiet or filters_by_state(filters))
+    rows = _rows(filters, timeout, ask=not quiet or filters_by_state(filters), engines=not quiet)
     if quiet:
         names = sorted(row.name for row in rows)
         sys.stdout.write("".join(f"{name}\n" for name in names))
@@ -56,11 +54,11 @@ def active(timeout: float, names: tuple[str, ...]) -> None:
     click.echo(find_active(machines, current().environ.get("DOCKER_HOST", ""), timeout=timeout))
 
 
-def _rows(filters: tuple[str, ...], timeout: float, *, ask: bool) -> list[Row]:
+def _rows(filters: tuple[str, ...], timeout: float, *, ask: bool, engines: bool) -> list[Row]:
     """The rows that pass; without *ask* from the records alone, and then without damaged ones."""
     test = parse_filters(filters)
     machines, damaged = load_all(current().store)
     if not ask:
         return [row for row in from_records(machines) if test(row)]
-    rows = observe(machines, current().environ.get("DOCKER_HOST", ""), timeout=timeout)
+    rows = observe(machines, current().environ.get("DOCKER_HOST", ""), timeout=timeout, engines=engines)
     return [row for row in rows + [row_of_damaged(item) for item in damaged] if test(row)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from pymachine.machine.cli.command import SETTINGS, Command
+from pymachine.machine.cli.command import SETTINGS, Command, timeout_option
 from pymachine.machine.cli.invocation import current
 from pymachine.machine.cli.lifecycle import on_each
 from pymachine.machine.cli.prompt import confirmed
@@ -12,14 +12,7 @@ from pymachine.machine.errors import MachineError
 
 TIMEOUT = 600.0
 
-_TIMEOUT_FLAG = click.option(
-    "--timeout",
-    type=click.FloatRange(min=1),
-    default=TIMEOUT,
-    show_default=True,
-    metavar="SECONDS",
-    help="The most that one machine may take.",
-)
+_TIMEOUT_FLAG = timeout_option("--timeout", default=TIMEOUT, text="The most that one machine may take.")
 
 
 @click.command(cls=Command, context_settings=SETTINGS)

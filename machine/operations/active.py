@@ -12,7 +12,7 @@ from pymachine.machine.operations.observe import Row, observe
 
 def active(machines: Sequence[Machine], docker_host: str, *, timeout: float) -> str:
     """The name of the active machine; raises `MachineError` when there is none, or when that is not known."""
-    rows: list[Row] = observe(machines, docker_host, timeout=timeout) if docker_host else []
+    rows: list[Row] = observe(machines, docker_host, timeout=timeout, engines=False) if docker_host else []
     found = [row.name for row in rows if row.active != "-"]
     if found:
         return min(found, key=natural)

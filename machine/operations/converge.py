@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -20,6 +22,19 @@ ATTEMPT = 5.0
 """Seconds that one attempt to reach the engine may take."""
 PAUSE = 0.2
 """Seconds between two attempts."""
+
+
+def prepare() -> None:
+    """Load what provisioning needs and build the engine release, in a thread, while the driver makes the host."""
+    threading.Thread(target=_prepare, daemon=True).start()
+
+
+def _prepare() -> None:
+    with contextlib.suppress(Exception):  # whatever fails here fails again where it is needed, and is told there
+        import pymachine.machine.ssh.paramiko_session  # noqa: F401
+        from pymachine.provisioners.release import build_release
+
+        build_release()
 
 
 def provision(

@@ -167,6 +167,8 @@ def _check(machine: Machine, report: Report, deadline: Deadline, *, new: bool) -
 def _make(machine: Machine, report: Report, deadline: Deadline) -> Machine:
     report.stage("Creating machine...")
     driver = machine.driver(report, timeout=deadline.left("creating the machine"))
+    if driver.features.provisions:
+        converge.prepare()
     driver.create()
     machine.save()
     if driver.features.provisions:

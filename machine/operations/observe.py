@@ -60,10 +60,22 @@ def from_records(machines: Sequence[Machine]) -> list[Row]:
     return [_blank(machine, masters) for machine in machines]
 
 
-def observe(machines: Sequence[Machine], docker_host: str, *, timeout: float = TIMEOUT) -> list[Row]:
-    """Ask all *machines* at once. *docker_host* (``$DOCKER_HOST``) tells which one is active."""
+def observe(
+    machines: Sequence[Machine], docker_host: str, *, timeout: float = TIMEOUT, engines: bool = True
+) -> list[Row]:
+    """Ask all *machines* at once, and with *engines* their engines too.
+
+    *docker_host* (``$DOCKER_HOST``) tells which machine is active.
+    """
     masters = swarm_masters(machines)
-    outcomes = together(lambda machine: _ask(machine, docker_host, masters, timeout), machines, timeout=timeout)
+
+    def ask(machine: Machine) -> Row:
+        row = _ask(machine, docker_host, masters, timeout)
+        if engines and row.url:
+            _ask_engine(machine, row, timeout)
+        return row
+
+    outcomes = together(ask, machines, timeout=timeout)
     return [_row(outcome, masters) for outcome in outcomes]
 
 
@@ -120,7 +132,6 @@ def _ask(machine: Machine, docker_host: str, masters: dict[str, str], timeout: f
     if row.url:
         row.active_host = row.url == docker_host
         row.active_swarm = machine.swarm.master and _manager_url(machine, row.url) == docker_host
-        _ask_engine(machine, row, timeout)
     return row
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import stat
 import time
 from pathlib import Path
@@ -423,6 +424,17 @@ def test_many_creates_of_one_name_have_one_winner(program: Program) -> None:
     assert sorted(process.returncode for process in processes) == [0, 1, 1, 1, 1]
     losers = [error for process, error in zip(processes, errors, strict=True) if process.returncode]
     assert all('Machine "same" already exists' in error or "is in use by" in error for error in losers), losers
+
+
+def test_a_machine_that_never_answers_is_a_row(program: Program) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        program.ok("create", "-d", "none", "--url", f"tcp://127.0.0.1:{silent.getsockname()[1]}", "mute")
+        program.ok("create", "-d", "none", "--url", URL, "refusing")
+        rows = {row["Name"]: row for row in json.loads(program.ok("ls", "-t", "0.5", "--format", "json"))}
+
+    assert rows["mute"]["State"] == "Timeout" or "does not answer" in rows["mute"]["Error"]
+    assert rows["refusing"]["State"] == "Running"
+    assert program.run("ls", "-t", "nan").returncode == 2
 
 
 def test_ctrl_c_is_one_line(filled: Program) -> None:
