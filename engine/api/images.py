@@ -32,6 +32,7 @@ def image_routes(service: ImageService) -> list[Route]:
         ("DELETE", "/images/{name*}", api.remove),
         ("GET", "/images/{name*}/history", api.history),
         ("POST", "/images/{name*}/tag", api.tag),
+        ("POST", "/images/{name*}/push", api.push),
     ]
     return [
         *(Route(method, pattern, handler) for method, pattern, handler in routes),
@@ -68,6 +69,12 @@ class _ImageAPI:
         query = request.query
         await self._service.tag(request.params["name"], query.text("repo"), query.text("tag"))
         return empty(201)
+
+    async def push(self, request: Request) -> Answer:
+        name, tag = request.params["name"], request.query.text("tag")
+        reference = parse(f"{name}:{tag}" if tag else name)
+        credentials = from_header(request.headers.get("x-registry-auth", ""))
+        return await progress(self._service.push(reference, credentials=credentials))
 
     async def save(self, request: Request) -> Answer:
         names = [request.params["name"]] if "name" in request.params else request.query.all("names")

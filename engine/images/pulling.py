@@ -15,6 +15,7 @@ from pymachine.engine.images.base import Image
 from pymachine.engine.images.chains import chain_ids
 from pymachine.engine.images.core import Core
 from pymachine.engine.images.errors import DigestMismatch
+from pymachine.engine.images.known import KnownBlobs
 from pymachine.engine.images.progress import Message, Meter, Send, Shared, step
 from pymachine.engine.images.reference import Reference
 from pymachine.engine.images.registry import manifests
@@ -64,8 +65,9 @@ def _reason(failures: list[str]) -> str:
 class Puller:
     """All pulls of one service."""
 
-    def __init__(self, core: Core, registries: Registries, downloader: Downloader) -> None:
+    def __init__(self, core: Core, registries: Registries, downloader: Downloader, known: KnownBlobs) -> None:
         self._core = core
+        self._known = known
         self.registries = registries
         self.downloader = downloader
         self._running: dict[tuple[str, str, Credentials], Shared] = {}
@@ -209,6 +211,7 @@ class Puller:
             meter = Meter(send, "Extracting", about, layer.size)
             counted = cast(BinaryIO, io.BufferedReader(_Counted(file, meter.add), 1 << 18))
             await self._core.run(self._core.layers.add, counted, parent, diff_id)
+        await self._core.run(self._known.remember, diff_id, layer)
         send(step("Pull complete", about))
         done.set()
 

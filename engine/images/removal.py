@@ -25,10 +25,10 @@ async def remove(core: Core, text: str, *, force: bool = False, prune: bool = Tr
     if key is None:
         _check_by_id(snapshot, image, force)
         return await _remove_whole(core, image, snapshot.references_of(image.id), force=force, prune=prune)
-    rest = [reference for reference in snapshot.references_of(image.id) if reference != key]
-    if _keeps_image(key, rest):
-        return await _untag(core, image, [key])
-    # The last tag: what remains are digests of the same repository, which go along.
+    references = snapshot.references_of(image.id)
+    going = _going_with(key, references)
+    if len(going) < len(references):
+        return await _untag(core, image, going)
     users = core.users(image.id)
     if users and not force:
         raise Conflict(
@@ -36,8 +36,8 @@ async def remove(core: Core, text: str, *, force: bool = False, prune: bool = Tr
             f"{users[0].container_id[:_SHORT]} is using its referenced image {_short(image)}"
         )
     if any(user.running for user in users) or snapshot.children(image.id):
-        return await _untag(core, image, [key, *rest])  # the image itself stays for those that need it
-    return await _remove_whole(core, image, [key, *rest], force=force, prune=prune)
+        return await _untag(core, image, going)  # the image itself stays for those that need it
+    return await _remove_whole(core, image, going, force=force, prune=prune)
 
 
 def _key(snapshot: Snapshot, image: Image, text: str) -> str | None:
@@ -54,10 +54,13 @@ def _is_name(snapshot: Snapshot, text: str) -> bool:
         return False
 
 
-def _keeps_image(key: str, rest: list[str]) -> bool:
-    """Whether the image is still named without *key*: by a tag, or by a digest in another repository."""
+def _going_with(key: str, references: list[str]) -> list[str]:
+    """The names that go when *key* does: with a repository's last tag, its digests too."""
     name = parse(key).name
-    return any(not parse(other).digest or parse(other).name != name for other in rest)
+    same = [parse(one) for one in references if parse(one).name == name and one != key]
+    if parse(key).digest or any(not one.digest for one in same):
+        return [key]
+    return [key, *(str(one) for one in same)]
 
 
 def _check_by_id(snapshot: Snapshot, image: Image, force: bool) -> None:

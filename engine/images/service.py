@@ -17,10 +17,12 @@ from pymachine.engine.events import EventBus
 from pymachine.engine.images import importing, loading, removal, saving, views
 from pymachine.engine.images.base import Image, ImageUsers
 from pymachine.engine.images.core import Core
+from pymachine.engine.images.known import KnownBlobs
 from pymachine.engine.images.listing import is_dangling, listing, matching
 from pymachine.engine.images.lookup import find
 from pymachine.engine.images.progress import Message
 from pymachine.engine.images.pulling import Puller
+from pymachine.engine.images.pushing import Pusher
 from pymachine.engine.images.reference import Reference, parse
 from pymachine.engine.images.registry import endpoints
 from pymachine.engine.images.registry.credentials import NOBODY, Credentials
@@ -50,7 +52,9 @@ class ImageService:
         """For the builder and commit, which add layers and images of their own."""
         registries = Registries(tuple(insecure_registries), tuple(mirrors), certs_dir)
         self._removing = asyncio.Lock()  # two removals of one image must not meet
-        self._puller = Puller(self.core, registries, Downloader(root / "partial", self.core.executor))
+        known = KnownBlobs(root)
+        self._puller = Puller(self.core, registries, Downloader(root / "partial", self.core.executor), known)
+        self._pusher = Pusher(self.core, known)
 
     def reconfigure(self, insecure_registries: Sequence[str], mirrors: Sequence[str]) -> None:
         """Take new registry settings; pulls in progress keep theirs. Raises `InvalidArgument`."""
@@ -121,6 +125,10 @@ class ImageService:
         target = parse(f"{repository}:{tag}" if tag else repository).with_default_tag()
         await self.core.run(self.core.store.name, image.id, [str(target.tagged())])
         self.core.publish("tag", image.id, str(target.tagged()))
+
+    def push(self, reference: Reference, *, credentials: Credentials = NOBODY) -> AsyncIterator[Message]:
+        """Progress messages while a tag, or without one the repository, is sent. Raises an `EngineError`."""
+        return self._pusher.push(self._puller.registries, reference, credentials)
 
     def save(self, references: Sequence[str]) -> AsyncIterator[bytes]:
         """An archive of the images. Raises `NotFound` at once."""

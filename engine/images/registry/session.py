@@ -12,7 +12,7 @@ import time
 from collections.abc import Mapping
 from urllib.parse import urlencode, urljoin, urlsplit
 
-from pymachine.dockerapi.client import ClientResponse, HTTPClient, HTTPError
+from pymachine.dockerapi.client import Body, ClientResponse, HTTPClient, HTTPError
 from pymachine.dockerapi.errors import EngineError, Unauthorized
 from pymachine.engine.images.registry import challenge
 from pymachine.engine.images.registry.credentials import Credentials
@@ -53,9 +53,25 @@ class Session:
             if response.status == 401:
                 await self._authorize(response.headers.get("www-authenticate", ""), "")
 
+    def url(self, path: str) -> str:
+        """The address of something in the repository."""
+        return f"{self.endpoint.url}/v2/{self._repository}/{path}"
+
+    async def put(self, url: str, body: Body, headers: Mapping[str, str]) -> None:
+        """Send *body* to an address that the registry named. Raises `RegistryRefused`, `HTTPError`."""
+        self._check_address(url)
+        own = (urlsplit(url).scheme, urlsplit(url).netloc) == urlsplit(self.endpoint.url)[:2]
+        authorization = await self._current()
+        secret = {"Authorization": authorization} if authorization and own else {}
+        response = await self._client.request("PUT", url, headers={**headers, **secret}, body=body)
+        async with response:
+            answer = await response.read(_DOCUMENT_LIMIT)
+        if response.status >= 300:
+            raise refusal(response.status, answer)
+
     async def get(self, path: str, headers: Mapping[str, str] | None = None, *, method: str = "GET") -> ClientResponse:
         """``/v2/<repository>/<path>``: the answer, which is a success. Raises `RegistryRefused`, `HTTPError`."""
-        url = f"{self.endpoint.url}/v2/{self._repository}/{path}"
+        url = self.url(path)
         for _ in range(2):
             used = await self._current()
             response = await self._follow(method, url, headers or {}, used)
