@@ -90,10 +90,12 @@ class LocalDriver(Driver):
             self.context.save()
 
     def state(self) -> State:
-        """Running, Stopped, or none when create has not made anything."""
+        """Running, Starting, Stopped; Error when its files are gone, none when create has not made anything."""
         if not self._paths.directory.is_dir():
             return State.ERROR if self.context.resources.get("address") else State.NONE
-        return State.RUNNING if self._running() else State.STOPPED
+        if self._running():
+            return State.RUNNING
+        return State.STARTING if launch.starting(self._paths) else State.STOPPED
 
     def address(self) -> str:
         """The address that the machine has for its whole life."""
@@ -170,10 +172,11 @@ class LocalDriver(Driver):
     def _boot(self, deadline: float) -> dict[str, str]:
         """Start unless running, and wait for SSH."""
         lease = self._lease()
-        if self._running() is None:
-            self._sweep()
-            self._write_resolv_conf()
-            launch.start(self._launch(lease))
+        with launch.right_to_start(self._paths, lambda: self._running() is not None, deadline) as lock:
+            if lock is not None:
+                self._sweep()
+                self._write_resolv_conf()
+                launch.start(self._launch(lease), lock)
         readiness.wait_for_banner(
             str(lease.address),
             deadline,
@@ -232,6 +235,7 @@ class LocalDriver(Driver):
     def _sweep(self) -> None:
         """What the kernel does not take away by itself when a machine has ended."""
         self._paths.pid.unlink(missing_ok=True)
+        launch.sweep_unit(self.context.machine_id)
         cgroups.remove(launch.cgroup_name(self.context.machine_id))
         bridge.remove_port(veth_name(self.context.machine_id))
 

@@ -7,9 +7,14 @@ Sources: systemd-nspawn(1), systemd-run(1), sd_booted(3).
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
+import re
 import subprocess
 import sys
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +22,7 @@ from pymachine.drivers.local import cgroups, host, jsonfile
 from pymachine.drivers.local import supervisor as program
 from pymachine.drivers.local.layout import MachinePaths, short_name
 from pymachine.drivers.local.options import Mount
-from pymachine.machine.errors import DriverError
+from pymachine.machine.errors import DeadlineExceeded, DriverError
 
 ENGINE_DATA = "/var/lib/pyengine"
 OPTIONAL_DEVICES = ("/dev/fuse", "/dev/net/tun")
@@ -92,8 +97,49 @@ def _bind(mount: Mount) -> str:
     return f"--bind{'-ro' if mount.read_only else ''}={source}:{target}"
 
 
-def start(launch: Launch) -> None:
-    """Start the machine; when this returns its process is noted in the pid file.
+@contextlib.contextmanager
+def right_to_start(paths: MachinePaths, running: Callable[[], bool], deadline: float) -> Iterator[int | None]:
+    """The machine's start lock, or ``None`` when it is running already.
+
+    The lock passes on to the machine's process. So a start whose driver was killed half-way is waited for, and
+    no second one can run over the same layer. Raises `DeadlineExceeded` at *deadline* (`time.monotonic`).
+    """
+    handle = os.open(paths.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    began = time.monotonic()
+    try:
+        while not running():
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    hint = "pymachine kill NAME ends whatever is left of it"
+                    stage = "waiting for another start of the machine"
+                    raise DeadlineExceeded(stage, time.monotonic() - began, look_at=hint) from None
+                time.sleep(0.01)
+            else:
+                break
+        yield None if running() else handle
+    finally:
+        os.close(handle)
+
+
+def starting(paths: MachinePaths) -> bool:
+    """Whether somebody holds the start lock."""
+    try:
+        handle = os.open(paths.lock, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        return False
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(handle)
+
+
+def start(launch: Launch, lock: int) -> None:
+    """Start the machine under its start lock; when this returns its process is noted in the pid file.
 
     Raises `DriverError` with the end of the console log.
     """
@@ -112,18 +158,20 @@ def start(launch: Launch) -> None:
         "console": paths.console.name,
         "pid_file": paths.pid.name,
         "cgroups": [str(path) for path in entered],
+        "lock": -1 if by_systemd else lock,
     }
     jsonfile.write(paths.launch, plan)
     command = [sys.executable, "-I", "-S", str(Path(program.__file__).resolve()), str(paths.launch)]
-    status = _by_systemd(launch, command) if by_systemd else _by_ourselves(command)
+    status = _by_systemd(launch, command) if by_systemd else _by_ourselves(command, lock)
     if status or not paths.pid.exists():
         raise DriverError(f"the machine did not start: {console_end(paths)}")
 
 
-def _by_ourselves(command: list[str]) -> int:
-    """In a session of its own, with none of our descriptors."""
+def _by_ourselves(command: list[str], lock: int) -> int:
+    """In a session of its own, with none of our descriptors but the lock."""
+    nothing = subprocess.DEVNULL
     return subprocess.run(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        command, stdin=nothing, stdout=nothing, stderr=nothing, start_new_session=True, pass_fds=(lock,)
     ).returncode
 
 
@@ -140,6 +188,14 @@ def _by_systemd(launch: Launch, command: list[str]) -> int:
     return host.run(["systemd-run", "--quiet", "--collect", f"--unit={unit}", *flags, *command], check=False).returncode
 
 
+def sweep_unit(machine_id: str) -> None:
+    """End a unit whose processes we lost sight of; where there is none this does nothing."""
+    if booted_with_systemd():
+        unit = unit_name(machine_id)
+        if host.run(["systemctl", "kill", "--signal=KILL", unit], check=False).returncode == 0:
+            host.run(["systemctl", "stop", unit], check=False)
+
+
 def count(cpus: str) -> int:
     """How many CPUs a list like ``0-2,5`` names."""
     total = 0
@@ -151,8 +207,6 @@ def count(cpus: str) -> int:
 
 def console_end(paths: MachinePaths, lines: int = 5) -> str:
     """The end of the console log as one line, without colours."""
-    import re
-
     try:
         with open(paths.console, "rb") as file:
             file.seek(max(0, os.fstat(file.fileno()).st_size - 8192))

@@ -12,6 +12,7 @@
         ├── data/                   directories of the real file system, mounted into the machine
         ├── resolv.conf             bound over the machine's own
         ├── launch.json, pid.json   how it was started, and its process
+        ├── lock                    held while it is started and runs
         └── console.log, console.log.1
 """
 
@@ -62,6 +63,10 @@ class MachinePaths:
     @property
     def pid(self) -> Path:
         return self.directory / "pid.json"
+
+    @property
+    def lock(self) -> Path:
+        return self.directory / "lock"
 
     @property
     def console(self) -> Path:

@@ -21,7 +21,7 @@ RUN_NSPAWN = "/run/systemd/nspawn"
 LOOP = """
 trap 'kill -TERM "$pid"' TERM
 while :; do
-    "$@" & pid=$!
+    "$@" 9>&- & pid=$!
     wait "$pid"; status=$?
     while kill -0 "$pid" 2>/dev/null; do wait "$pid"; status=$?; done
     [ "$status" -eq 133 ] || exit "$status"
@@ -38,6 +38,7 @@ def main(plan_path: str) -> None:
     with open(plan_path, "rb") as file:
         plan = json.load(file)
     os.chdir(os.path.dirname(os.path.abspath(plan_path)))
+    keep_lock(plan["lock"])
     _redirect(plan["console"])
     try:
         start(plan)
@@ -99,6 +100,15 @@ def _redirect(console: str) -> None:
     nothing = os.open(os.devnull, os.O_RDONLY)
     for number, opened in ((0, nothing), (1, handle), (2, handle)):
         os.dup2(opened, number)
+
+
+def keep_lock(descriptor: int) -> None:
+    """Hold the machine's start lock, which the driver took, for as long as the machine lives.
+
+    The shell has it as descriptor 9, since it can name no higher one, and keeps it from nspawn.
+    """
+    if descriptor >= 0:
+        os.dup2(descriptor, 9)
 
 
 def _note(path: str, pid: int) -> None:

@@ -36,7 +36,6 @@ NOT_WANTED = (
     "var/log/apt",
     "var/log/bootstrap.log",
     "var/log/dpkg.log",
-    "var/log/journal",
     "var/lib/systemd/random-seed",
     "var/lib/dbus/machine-id",
 )

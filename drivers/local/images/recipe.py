@@ -45,6 +45,10 @@ MASKED_UNITS = (
 """Units that look after hardware, disks or a console, none of which such a host has, or that slow its boot."""
 
 FILES = {
+    "etc/systemd/journald.conf.d/10-pymachine.conf": (
+        "# Many hosts share one disk, and the audit of the kernel is this computer's own.\n"
+        "[Journal]\nSystemMaxUse=64M\nAudit=no\n"
+    ),
     "etc/ssh/sshd_config.d/10-pymachine.conf": (
         "# One key type: it is made for each machine before its first boot.\n"
         "HostKey /etc/ssh/ssh_host_ed25519_key\n"
@@ -54,7 +58,7 @@ FILES = {
         "MaxSessions 100\n"
     ),
 }
-"""sshd_config(5)."""
+"""journald.conf(5), sshd_config(5)."""
 
 
 @dataclass(frozen=True, slots=True)

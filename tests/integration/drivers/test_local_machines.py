@@ -173,6 +173,33 @@ def test_a_killed_supervisor_takes_everything_with_it() -> None:
         assert machine.ssh("echo back") == "back"
 
 
+def test_a_machine_whose_note_is_lost_is_not_started_twice() -> None:
+    """Somebody removed the pid file of a running machine: start refuses, kill finds it all the same."""
+    with local_machine() as machine:
+        machine.create()
+        first = supervisor_of(machine)
+        machine.driver._paths.pid.unlink()
+        machine.bench.timeout = 1
+        with pytest.raises(DeadlineExceeded, match="another start"):
+            machine.driver.start()
+        assert machine.driver.state() is State.STARTING
+        machine.driver.kill()
+        assert first.wait(10)
+        machine.bench.timeout = 60
+        machine.driver.start()
+        assert machine.ssh("echo back") == "back"
+
+
+def test_descriptors_do_not_leak_into_a_machine() -> None:
+    """Its init has only its own: none leads to this computer's files."""
+    with local_machine() as machine:
+        machine.create()
+        links = machine.ssh("ls -l /proc/1/fd | grep -o -- '-> .*'").splitlines()
+        own = ("/dev/", "anon_inode:", "socket:", "/proc", "/sys/fs/cgroup", "/run", "pipe:", "/")
+        assert all(link.removeprefix("-> ").startswith(own) for link in links)
+        assert not [link for link in links if "pymachine" in link or "/var/tmp" in link]
+
+
 def wait_until(condition: object, seconds: float = 10) -> bool:
     assert callable(condition)
     deadline = time.monotonic() + seconds
