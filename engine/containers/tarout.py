@@ -19,7 +19,7 @@ class TreeWriter:
     """Adds files and trees to one archive; hard links within it stay links."""
 
     def __init__(self, output: IO[bytes]) -> None:
-        self._tar = tarfile.TarFile(fileobj=output, mode="w", format=tarfile.PAX_FORMAT)
+        self._tar = tarfile.open(fileobj=output, mode="w|", format=tarfile.PAX_FORMAT)  # noqa: SIM115 - see `close`
         self._seen: dict[tuple[int, int], str] = {}
 
     def close(self) -> None:

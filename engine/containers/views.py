@@ -106,7 +106,24 @@ def host_config(container: Container) -> dict[str, Any]:
     given = container.host_config
     guard = security.options(given.get("SecurityOpt") or (), privileged=bool(given.get("Privileged")))
     masked, readonly = security.paths(given, guard)
-    return {**_HOST_DEFAULTS, **given, "MaskedPaths": list(masked) or None, "ReadonlyPaths": list(readonly) or None}
+    return {
+        **_HOST_DEFAULTS,
+        **given,
+        "LogConfig": log_config(container),
+        "MaskedPaths": list(masked) or None,
+        "ReadonlyPaths": list(readonly) or None,
+    }
+
+
+def log_config(container: Container) -> dict[str, Any]:
+    """``LogConfig``. A container that chose no driver shows Docker's default one, as podman does too.
+
+    docker-py's ``containers.run`` returns output only where it reads the name ``json-file`` here, and asks the
+    API for it, which answers for every driver that keeps a log.
+    """
+    used = container.host_config.get("LogConfig") or {}
+    asked = ((container.request.get("HostConfig") or {}).get("LogConfig") or {}).get("Type")
+    return {**used, "Type": "json-file"} if used.get("Type") == "local" and not asked else used
 
 
 def mount_view(point: MountPoint) -> dict[str, Any]:

@@ -21,7 +21,7 @@ def environment(engine: EngineProcess) -> dict[str, str]:
     return {
         "PATH": os.environ["PATH"],
         "HOME": str(engine.folder),
-        "DOCKER_HOST": f"unix://{engine.api}",
+        "DOCKER_HOST": f"unix://{engine.folder}/docker.sock",
         "TERM": "xterm",
     }
 

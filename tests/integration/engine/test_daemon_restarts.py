@@ -88,8 +88,8 @@ def test_restart_policies_hold_over_daemons(own_engine: EngineProcess) -> None:
 
 def test_a_damaged_document_hides_no_other(own_engine: EngineProcess) -> None:
     engine = own_engine
-    bad = engine.docker("create", "busybox").strip()
-    good = engine.docker("create", "--name", "good", "busybox").strip()
+    bad = engine.docker("create", "busybox", "true").strip()
+    good = engine.docker("create", "--name", "good", "busybox", "true").strip()
     engine.stop()
     (engine.folder / "data" / "containers" / bad / "config.json").write_text("{")
     engine.start()

@@ -17,7 +17,7 @@ docker = pytest.importorskip("docker")
 
 @pytest.fixture
 def client(engine: EngineProcess) -> Iterator[Any]:
-    made = docker.DockerClient(f"unix://{engine.api}", version="auto", timeout=20)
+    made = docker.DockerClient(f"unix://{engine.folder}/docker.sock", version="auto", timeout=20)
     yield made
     made.close()
 

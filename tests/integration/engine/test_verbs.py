@@ -151,9 +151,10 @@ def test_attach_and_detach(engine: EngineProcess) -> None:
         assert shell.wait() == 3
 
 
-def test_attach_to_a_program_that_reads(engine: EngineProcess) -> None:
-    engine.docker("run", "-di", "--name", "reader", "busybox", "cat")
-    assert engine.docker("attach", "reader", input="through\n") == "through\n"
+def test_start_with_the_clients_standard_input(engine: EngineProcess) -> None:
+    engine.docker("create", "-i", "--name", "reader", "busybox", "cat")
+    for _ in range(2):
+        assert engine.docker("start", "-ai", "reader", input="through\n") == "through\n"
 
 
 def test_stop_and_kill(engine: EngineProcess) -> None:
@@ -275,7 +276,7 @@ def test_update_and_prune(engine: EngineProcess) -> None:
     engine.docker("update", "--restart", "unless-stopped", "changed")
     assert inspect(engine, "changed")["HostConfig"]["RestartPolicy"]["Name"] == "unless-stopped"
     engine.docker("update", "--restart", "no", "changed")
-    engine.docker("create", "--name", "idle", "busybox")
+    engine.docker("create", "--name", "idle", "busybox", "true")
     assert "Total reclaimed space" in engine.docker("container", "prune", "-f")
     assert engine.docker("ps", "-a", "--format", "{{.Names}}") == "changed\n"
 
