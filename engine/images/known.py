@@ -5,6 +5,7 @@ One small document a layer, ``blobs/HEX.json`` by diff id; losing one costs time
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from pymachine.engine.images.reference import hex_of, is_digest
@@ -33,9 +34,12 @@ class KnownBlobs:
         if known is None or known.digest != blob.digest:
             write_document(self._path(diff_id), {"digest": blob.digest, "size": blob.size})
 
-    def forget(self, diff_id: str) -> None:
-        """Fine when absent."""
-        self._path(diff_id).unlink(missing_ok=True)
+    def sweep(self, diff_ids: Iterable[str]) -> None:
+        """Forget all layers but these."""
+        wanted = {f"{hex_of(diff_id)}.json" for diff_id in diff_ids}
+        for path in self._folder.iterdir():
+            if path.name not in wanted:
+                path.unlink(missing_ok=True)
 
     def _path(self, diff_id: str) -> Path:
         return self._folder / f"{hex_of(diff_id)}.json"

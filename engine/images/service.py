@@ -53,6 +53,7 @@ class ImageService:
         registries = Registries(tuple(insecure_registries), tuple(mirrors), certs_dir)
         self._removing = asyncio.Lock()  # two removals of one image must not meet
         known = KnownBlobs(root)
+        known.sweep(layer.diff_id for layer in self.core.layers.all())
         self._puller = Puller(self.core, registries, Downloader(root / "partial", self.core.executor), known)
         self._pusher = Pusher(self.core, known)
 
@@ -156,6 +157,7 @@ class ImageService:
                 if not only_dangling or is_dangling(snapshot, image)
             ]
             deleted, freed = await removal.prune(self.core, images)
+            freed += await self.core.run(self._puller.downloader.forget)
         self.core.events.publish("image", "prune", "", {"reclaimed": str(freed)})
         return {"ImagesDeleted": deleted or None, "SpaceReclaimed": freed}
 
