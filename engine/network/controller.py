@@ -80,7 +80,8 @@ class BridgeController:
         """A clean uninstall: no link, rule or record of ours is left. Containers must have been released."""
         await self.close()
         await self._publisher.remove()
-        await asyncio.to_thread(wiring.delete_links, [record.bridge for record in self.catalog.bridges()])
+        ours = [record.bridge for record in self.catalog.bridges() if not record.found_bridge]
+        await asyncio.to_thread(wiring.delete_links, ours)
         for record in self.catalog.all():
             self.catalog.drop(record)
 
@@ -210,6 +211,15 @@ class BridgeController:
             await self._endpoints.gone(endpoint)
             await self._reroute(state, pid)
             self._tell("disconnect", endpoint, sandbox.container_id)
+
+    def rename(self, sandbox: Sandbox, old: str, new: str) -> None:
+        """The container is called *new* now, also by the embedded DNS."""
+        for endpoint in sandbox.endpoints:
+            self._resolver.leave(endpoint)
+            endpoint.aliases = tuple(new if name == old else name for name in endpoint.aliases)
+            endpoint.dns_names = tuple(new if name == old else name for name in endpoint.dns_names)
+            if self._state(sandbox).wired:
+                self._resolver.join(endpoint)
 
     # --- what the container sees
 

@@ -41,6 +41,8 @@ class NetworkRecord:
     options: dict[str, str] = field(default_factory=dict)
     ipam_options: dict[str, str] = field(default_factory=dict)
     predefined: bool = False
+    found_bridge: bool = False
+    """Its bridge was there before us (``--bridge`` with the administrator's own): never to be deleted."""
 
     @property
     def bridge(self) -> str:

@@ -22,9 +22,13 @@ def settle_default_bridge(catalog: Catalog, config: NetworkConfig, view: wiring.
     """Decide the default bridge's subnet and keep it in its record.
 
     ``bip`` decides; else the address that the link already has; else what it had before, if no other network
-    of the host has taken it; else a free subnet of the pools.
+    of the host has taken it; else a free subnet of the pools. Raises `InvalidArgument`, `EngineError`.
     """
     record = catalog.default
+    if config.bridge in view.other_links:
+        raise InvalidArgument(f"the link {config.bridge} exists and is no bridge: choose another name with --bridge")
+    if not record.subnet:  # the first start
+        record.found_bridge = config.bridge in view.bridges
     if config.bip:
         interface = _bip(config.bip)
     elif existing := view.bridges.get(config.bridge):

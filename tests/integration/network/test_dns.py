@@ -92,6 +92,8 @@ def test_names_aliases_and_addresses_are_resolved(in_lab: InLab) -> None:
         assert await ask(inside, "web", dnswire.TYPE_AAAA) == (0, set())
         reverse = ".".join(reversed(address.split("."))) + ".in-addr.arpa"
         assert await ask(inside, reverse, dnswire.TYPE_PTR) == (0, {"\3web\3one\0"})
+        lab.controller.rename(web, "web", "new")
+        assert await ask(inside, "new") == (0, {address})
         await lab.controller.release(web)
         again, _ = await in_network(lab, "one", "web")
         assert await ask(inside, "web") == (0, {again.endpoints[0].ip_address})
