@@ -19,6 +19,7 @@ def remove(store: Store, name: str, report: Report, *, force: bool = False, time
     with store.lease(name, "remove"):
         machine = _load(store, name, force=force)
         if machine is None:
+            report.warn(f'The record of "{name}" is damaged: if its host still exists, it has to be removed by hand.')
             store.delete(name)
         else:
             _remove_host(machine, report, force=force, timeout=timeout)

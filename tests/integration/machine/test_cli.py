@@ -2,15 +2,17 @@
 
 import json
 import os
+import pty
 import signal
 import socket
 import stat
+import subprocess
 import time
 from pathlib import Path
 
 import pytest
 
-from support.program import Program
+from support.program import Program, environment
 
 URL = "tcp://127.0.0.1:1"
 HEADER = "NAME   ACTIVE   DRIVER   STATE   URL   SWARM   DOCKER   ERRORS\n"
@@ -440,10 +442,6 @@ def test_a_machine_that_never_answers_is_a_row(program: Program) -> None:
 def test_ctrl_c_is_one_line(filled: Program) -> None:
     """`rm` waits for an answer that does not come."""
     reader, writer = os.pipe()
-    import subprocess
-
-    from support.program import environment
-
     process = subprocess.Popen(
         filled.argv("rm", "h1"), stdin=reader, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment()
     )
@@ -456,3 +454,35 @@ def test_ctrl_c_is_one_line(filled: Program) -> None:
     os.close(reader)
 
     assert (process.returncode, error.decode().strip()) == (130, "Interrupted")
+
+
+def test_a_terminal_sees_each_stage_with_its_seconds(program: Program) -> None:
+    reader, terminal = pty.openpty()
+    env = environment({"TERM": "xterm", "LC_ALL": "C.UTF-8"})
+    argv = program.argv("create", "-d", "none", "--url", URL, "h1")
+    process = subprocess.Popen(argv, stdin=terminal, stdout=terminal, stderr=terminal, env=env)
+    os.close(terminal)
+    shown = b""
+    try:
+        while chunk := os.read(reader, 4096):
+            shown += chunk
+    except OSError:  # how Linux says that the last writer has gone
+        pass
+    os.close(reader)
+
+    assert process.wait(60) == 0
+    text = shown.decode()
+    assert "✓ Running pre-create checks..." in text
+    assert "\x1b[K" in text
+    assert text.endswith("run: pymachine env h1\r\n")
+
+
+def test_images(program: Program, tmp_path: Path) -> None:
+    env = {"PYMACHINE_IMAGE_ROOT": str(tmp_path / "images")}
+
+    assert program.ok("image", "ls", env=env).split() == ["NAME", "DIGEST", "SIZE", "CREATED", "MACHINES"]
+    assert program.ok("image", "ls", "-q", env=env) == ""
+    done = program.run("image", "rm", "nope", "nada", env=env)
+    assert (done.returncode, done.stderr) == (1, 'there is no image "nope"\nthere is no image "nada"\n')
+    assert program.run("image", "nope", env=env).returncode in (1, 2)
+    assert not (tmp_path / "images").exists()
