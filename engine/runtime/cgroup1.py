@@ -41,9 +41,9 @@ class CgroupV1:
                 warnings.append(f"{purpose}: this computer has no {controller} control groups")
         return warnings + cgroups.try_settings(settings)
 
-    def join(self) -> None:
+    def add(self, pid: int) -> None:
         for folder in dict.fromkeys(self._folders.values()):
-            cgroups.write(f"{folder}/cgroup.procs", "0")
+            cgroups.write(f"{folder}/cgroup.procs", str(pid))
 
     def set_frozen(self, frozen: bool) -> None:
         if "freezer" not in self._folders:

@@ -46,8 +46,8 @@ class CgroupV2:
         settings = [(f"{self._folder}/{file}", value, what) for file, value, what in settings_of(resources)]
         return cgroups.try_settings(settings) + _without_counterpart(resources)
 
-    def join(self) -> None:
-        cgroups.write(f"{self._folder}/cgroup.procs", "0")
+    def add(self, pid: int) -> None:
+        cgroups.write(f"{self._folder}/cgroup.procs", str(pid))
 
     def set_frozen(self, frozen: bool) -> None:
         cgroups.write(f"{self._folder}/cgroup.freeze", "1" if frozen else "0")

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
             """Change the limits that *resources* sets; warnings about those that this computer can't."""
             ...
 
-        def join(self) -> None:
-            """Move the calling process into it."""
+        def add(self, pid: int) -> None:
+            """Move a process into it; 0 is the calling one."""
             ...
 
         def set_frozen(self, frozen: bool) -> None:

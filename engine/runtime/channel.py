@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from pymachine.engine.runtime.stdio import Streams
 
-GO = {"go": True}
+GROUPED, GO = {"grouped": True}, {"go": True}
 
 
 def prefix_of(stage: str) -> str:
@@ -43,10 +43,17 @@ class Channel:
         self.theirs.close()
         self._loop.watch(self._sock.fileno(), READ, self._receive)
 
+    def grouped(self) -> None:
+        """Tell the process that it is in its control group."""
+        self._send(GROUPED)
+
     def go(self) -> None:
         """Let the process go on to its program."""
+        self._send(GO)
+
+    def _send(self, message: dict[str, bool]) -> None:
         try:
-            wire.send_packet(self._sock, GO)
+            wire.send_packet(self._sock, message)
         except OSError:
             pass  # it has failed already, and says why
 

@@ -78,8 +78,9 @@ class Exec:
     ) -> None:  # pragma: no cover - runs in a forked process
         process: Process = self._process
         sys_.prctl(sys_.PR_SET_DUMPABLE, 0)
+        bpf = launch.read_filter(self._message["bpf"])
         if cgroup:
-            cgroups.of(cgroup).join()
+            cgroups.of(cgroup).add(0)
         sys_.setns(target, _NAMESPACES)
         os.chdir("/")
         if process.tty:
@@ -89,4 +90,4 @@ class Exec:
             program.take_terminal(slave)
         else:
             os.setsid()
-        launch.start_program(process, self._message["bpf"], channel, pipes, [])
+        launch.start_program(process, bpf, channel, pipes)

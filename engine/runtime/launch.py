@@ -4,8 +4,10 @@ It is forked by the shim into new namespaces and talks to it over a SOCK_SEQPACK
 
     shim                                first process
       │ clone(pid, mount, uts, ipc, net)  │
-      │                                   │ makes and joins the control group
-      │                                   │ mounts the root and all else
+      │ makes the control group and moves │ mounts the root
+      │ the process into it               │
+      │ {"grouped": true}                 │
+      │ ────────────────────────────────▶ │ mounts all else
       │            {"console": true} + fd │ (with a terminal: its master)
       │ ◀──────────────────────────────── │
       │ {"go": true}                      │ (the daemon has attached the network)
@@ -27,7 +29,7 @@ import os
 
 from pymachine.engine.runtime import cgroups, dev, inroot, mounts, program, rootfs, wire
 from pymachine.engine.runtime import syscalls as sys_
-from pymachine.engine.runtime.channel import GO, prefix_of
+from pymachine.engine.runtime.channel import GO, GROUPED, prefix_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -59,7 +61,7 @@ def private_flags(namespaces: Namespaces) -> int:
 
 
 def run(
-    spec: ContainerSpec, bpf: bytes, channel: socket, streams: tuple[int, int, int] | None
+    spec: ContainerSpec, bpf: str, channel: socket, streams: tuple[int, int, int] | None
 ) -> NoReturn:  # pragma: no cover - runs in a forked process
     """Be the container's first process; never returns."""
     end_with_report(channel, "create", lambda: _set_up(spec, bpf, channel, streams))
@@ -86,15 +88,16 @@ def end_with_report(channel: socket, stage: str, action: Callable[[], None]) -> 
         os._exit(code)
 
 
-def _set_up(spec: ContainerSpec, bpf: bytes, channel: socket, streams: tuple[int, int, int] | None) -> None:
+def _set_up(spec: ContainerSpec, bpf: str, channel: socket, streams: tuple[int, int, int] | None) -> None:
     sys_.prctl(sys_.PR_SET_DUMPABLE, 0)  # the container must not look into this process before its program runs
     os.umask(0)
-    warnings = _enter_cgroup(spec)
+    program_filter = read_filter(bpf)
     _join_namespaces(spec.namespaces)
     _set_names(spec)
     shared = mounts.open_shared(spec)
     rootfs.isolate()
     root = rootfs.mount_root(spec.rootfs, f"{spec.bundle}/root")
+    _enter_cgroup_namespace(spec, channel)
     _furnish(root, spec, shared)
     rootfs.enter(root)
     os.close(root)
@@ -110,34 +113,43 @@ def _set_up(spec: ContainerSpec, bpf: bytes, channel: socket, streams: tuple[int
         program.take_terminal(slave)
     else:
         os.setsid()
-    start_program(spec.process, bpf, channel, streams, warnings)
+    start_program(spec.process, program_filter, channel, streams)
 
 
-def start_program(
-    process: Process, bpf: bytes, channel: socket, streams: tuple[int, int, int] | None, warnings: list[str]
-) -> NoReturn:
+def start_program(process: Process, bpf: bytes, channel: socket, streams: tuple[int, int, int] | None) -> NoReturn:
     """Become *process*'s program, leaving no descriptor but the three standard ones."""
-    identity, more = program.prepare(process, streams)
+    identity, warnings = program.prepare(process, streams)
     os.umask(0o022)
     fd = channel.fileno()
     sys_.close_range(3, fd - 1)
     sys_.close_range(fd + 1, 2**32 - 1)
-    wire.send_packet(channel, {"exec": True, "warnings": warnings + more})
+    wire.send_packet(channel, {"exec": True, "warnings": warnings})
     program.become(process, identity, bpf)
 
 
-def _enter_cgroup(spec: ContainerSpec) -> list[str]:
-    if not spec.cgroup:
-        return []
-    cgroup = cgroups.of(spec.cgroup)
-    warnings = cgroup.create(spec.resources, None if spec.all_devices else _device_rules(spec))
-    cgroup.join()
-    if spec.namespaces.cgroup == "private":
+def read_filter(path: str) -> bytes:
+    """The compiled seccomp filter in the host's file *path*; empty when the name is."""
+    if not path:
+        return b""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.read(fd, os.fstat(fd).st_size)
+    finally:
+        os.close(fd)
+
+
+def _enter_cgroup_namespace(spec: ContainerSpec, channel: socket) -> None:
+    """Make the control group that the shim has put this process into the root of what it sees."""
+    if wire.receive_packet(channel)[0] != GROUPED:
+        os._exit(program.NOT_STARTED)
+    if spec.cgroup and spec.namespaces.cgroup == "private":
         sys_.unshare(sys_.CLONE_NEWCGROUP)
-    return warnings
 
 
-def _device_rules(spec: ContainerSpec) -> tuple[str, ...]:
+def device_rules(spec: ContainerSpec) -> tuple[str, ...] | None:
+    """What the container may do with which devices; ``None`` for everything with all."""
+    if spec.all_devices:
+        return None
     rules = [*DEFAULT_DEVICE_RULES, *spec.device_cgroup_rules]
     for device in spec.devices:
         found = os.stat(device.path_on_host)

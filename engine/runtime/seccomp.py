@@ -1,8 +1,9 @@
 """Seccomp filters for containers' processes: profiles in, BPF programs out, each compiled once.
 
-The daemon compiles, by the C library libseccomp, in a thread; the container's process only installs the bytes
-(`pymachine.engine.runtime.syscalls.install_seccomp`). A program depends on the profile and on the capabilities
-that its rules ask about, so that pair is the key, in memory and of a file below the daemon's exec root.
+The daemon compiles, by the C library libseccomp, in a thread, to a file below its exec root; the container's process
+only reads and installs that (`pymachine.engine.runtime.syscalls.install_seccomp`), so that neither daemon nor shim
+carries programs about. A program depends on the profile and on the capabilities that its rules ask about: that pair,
+with the kernel's and the library's versions, is its name.
 """
 
 from __future__ import annotations
@@ -22,50 +23,40 @@ UNCONFINED = "unconfined"
 
 
 class Cache:
-    """Compiled filters."""
+    """Compiled filters, as files."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._programs: dict[str, bytes] = {}
+        self._paths: dict[str, str] = {}
         self._lock = asyncio.Lock()
 
-    async def program_for(self, process: Process) -> bytes:
-        """The filter of *process*, empty for none; raises `StartFailed` for a profile that can't be used."""
+    async def program_for(self, process: Process) -> str:
+        """The file with the filter of *process*, ``""`` for none; `StartFailed` for a profile that can't be used."""
         if process.seccomp == UNCONFINED:
-            return b""
+            return ""
         key = self._key(process)
-        program = self._programs.get(key)
-        if program is None:
+        path = self._paths.get(key)
+        if path is None or not os.path.exists(path):
             async with self._lock:
-                program = self._programs.get(key)
-                if program is None:
-                    program = await asyncio.to_thread(self._load_or_compile, key, process)
-                    self._programs[key] = program
-        return program
+                path = self._paths[key] = await asyncio.to_thread(self._find_or_compile, key, process)
+        return path
 
     def _key(self, process: Process) -> str:
         parts = (platform.release(), process.seccomp, *sorted(process.capabilities))
         return hashlib.sha256("\0".join(parts).encode(errors="surrogateescape")).hexdigest()
 
-    def _load_or_compile(self, key: str, process: Process) -> bytes:
+    def _find_or_compile(self, key: str, process: Process) -> str:
         try:
             path = self._folder / f"{key}-{seccompile.version()}.bpf"
-            try:
-                return path.read_bytes()
-            except FileNotFoundError:
+            if not path.exists():
                 profile = seccompprofile.load(process.seccomp, frozenset(process.capabilities))
-                program = seccompile.compile_profile(profile)
+                self._save(path, seccompile.compile_profile(profile))
         except (OSError, ValueError) as error:
             raise StartFailed(f"OCI runtime create failed: seccomp: {error}: unknown") from error
-        self._save(path, program)
-        return program
+        return str(path)
 
     def _save(self, path: Path, program: bytes) -> None:
-        """Keep it for the next daemon; only speed is lost if that can't be."""
-        try:
-            self._folder.mkdir(mode=0o700, exist_ok=True)
-            with tempfile.NamedTemporaryFile(dir=self._folder, delete=False) as file:
-                file.write(program)
-            os.rename(file.name, path)
-        except OSError:
-            return
+        self._folder.mkdir(mode=0o700, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=self._folder, delete=False) as file:
+            file.write(program)
+        os.rename(file.name, path)

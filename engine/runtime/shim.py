@@ -71,8 +71,9 @@ class Shim:
         self._over = False
         self._exit: dict[str, Any] | None = None
         self._paused = False
+        self._warnings: list[str] = []
 
-    def run(self, bpf: bytes, *, wait: bool) -> None:
+    def run(self, bpf: str, *, wait: bool) -> None:
         """Start the container and serve it until it has ended and everybody has heard of it."""
         sys_.sigprocmask(sys_.SIG_BLOCK, (sys_.SIGCHLD,))
         signals = sys_.signalfd((sys_.SIGCHLD,))
@@ -86,7 +87,7 @@ class Shim:
 
     # --- start
 
-    def _start(self, bpf: bytes, *, wait: bool) -> None:
+    def _start(self, bpf: str, *, wait: bool) -> None:
         streams = None
         if not self._spec.process.tty:
             streams = self._streams.open_pipes(stdin=self._spec.open_stdin, stdout=True, stderr=True)
@@ -99,6 +100,11 @@ class Shim:
         for fd in set(streams or ()):
             os.close(fd)
         self._control.send({"pid": self._pid})
+        if self._cgroup is not None:
+            # Meanwhile the process mounts its root: moving it takes the kernel up to some milliseconds (RCU).
+            self._warnings = self._cgroup.create(self._spec.resources, launch.device_rules(self._spec))
+            self._cgroup.add(self._pid)
+        self._channel.grouped()
         if not wait:
             self._channel.go()
 
@@ -113,7 +119,7 @@ class Shim:
                 _join_pid_namespace(f"/proc/{self._pid}/ns/pid")  # what is forked from now on is born there: exec
             except OSError:
                 pass  # it has ended already
-        warnings = outcome["warnings"]
+        warnings = self._warnings + outcome["warnings"]
         self._peers.tell({"running": self._pid, "started_at": self._started_at, "warnings": warnings})
 
     def _peer_lost(self, peer: Peer) -> None:
