@@ -117,16 +117,24 @@ class Firewall:
             for port in request.added:
                 self._published.pop(port, None)
         for request in batch:
-            self._published.update(dict.fromkeys(request.added))
-            try:
-                if len(batch) == 1:
-                    raise error
-                await asyncio.to_thread(self._restore, self._everything())
-                _settle(request)
-            except Exception as refused:
-                for port in request.added:
-                    self._published.pop(port, None)
-                _settle(request, refused)
+            refused = error if len(batch) == 1 else await self._try(request)
+            _settle(request, refused)
+        # Some tables may hold a refused request's rules already: only what should be is to be there.
+        await self._attempt()
+
+    async def _try(self, request: _Request) -> Exception | None:
+        self._published.update(dict.fromkeys(request.added))
+        if (refused := await self._attempt()) is not None:
+            for port in request.added:
+                self._published.pop(port, None)
+        return refused
+
+    async def _attempt(self) -> Exception | None:
+        try:
+            await asyncio.to_thread(self._write_all)
+        except Exception as error:
+            return error
+        return None
 
     def _everything(self) -> str:
         return rules.everything(self._chains, self._networks, list(self._published))

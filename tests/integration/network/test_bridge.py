@@ -18,7 +18,8 @@ import pytest
 from pymachine.dockerapi.errors import EngineError
 from pymachine.engine.network.base import PortBinding
 from pymachine.engine.network.catalog import NetworkRequest
-from pymachine.engine.network.firewall import find_tool
+from pymachine.engine.network.firewall import Firewall, find_tool
+from pymachine.engine.network.rules import Published
 from support import network_lab
 from support.network_lab import Lab, Namespace, ask_tcp, ask_udp, ping, tcp_server, udp_server
 
@@ -305,6 +306,28 @@ def test_udp_clients_of_old_reach_the_new_container(in_lab: InLab) -> None:
                         client.sendto(b"hello", (host, port))
                         assert (await asyncio.to_thread(client.recv, 100)).endswith(b"hello")
                     await lab.controller.release(sandbox)
+
+    in_lab(body)
+
+
+def test_a_refused_rule_spoils_no_other(in_lab: InLab) -> None:
+    """Ports published at the same moment share one write; the one at fault gets the error, alone."""
+
+    async def body(lab: Lab) -> None:
+        firewall = Firewall(lab.bridge)
+        await firewall.start(lab.controller.catalog.bridges(), [])
+        ports = [Published("tcp", "127.0.0.1", 1 + n, "10.0.0.2", 80, lab.bridge) for n in range(3)]
+        ports[1] = Published("tcp", "127.0.0.1", 2, "nonsense", 80, lab.bridge)
+        results = await asyncio.gather(*(firewall.publish([port]) for port in ports), return_exceptions=True)
+        assert [type(result) for result in results] == [type(None), EngineError, type(None)]
+        with pytest.raises(EngineError, match="iptables-restore"):
+            await firewall.publish([ports[1]])
+        rules = subprocess.run(["iptables-save", "-t", "nat"], capture_output=True, text=True, check=True).stdout
+        ours = [line for line in rules.splitlines() if f"-A PYE-NAT-{lab.bridge} " in line]
+        found = [line.split("--dport ")[1].split()[0] for line in ours]
+        assert found == ["1", "3"]
+        await firewall.unpublish(ports)
+        await lab.controller.start([])
 
     in_lab(body)
 

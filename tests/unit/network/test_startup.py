@@ -64,7 +64,7 @@ def test_our_own_bridge_of_an_earlier_start_is_ours(tmp_path: Path) -> None:
 )
 def test_bad_options_are_refused(tmp_path: Path, options: dict[str, str]) -> None:
     with pytest.raises(InvalidArgument):
-        settled(tmp_path, **options)
+        settled(tmp_path, EMPTY, **options)
 
 
 def test_a_link_that_is_no_bridge_is_refused(tmp_path: Path) -> None:
