@@ -332,6 +332,30 @@ def test_a_refused_rule_spoils_no_other(in_lab: InLab) -> None:
     in_lab(body)
 
 
+def test_the_daemon_stays_in_its_own_namespace_and_keeps_no_descriptors(in_lab: InLab) -> None:
+    async def body(lab: Lab) -> None:
+        await lab.controller.create_network(NetworkRequest("one"))
+        await _visit_once(lab)  # what is made once (thread pools, caches) is there from now on
+        descriptors = len(os.listdir("/proc/self/fd"))
+        for _ in range(5):
+            await _visit_once(lab)
+        assert len(os.listdir("/proc/self/fd")) == descriptors
+        own = os.readlink("/proc/self/ns/net")
+        assert {os.readlink(f"/proc/self/task/{task}/ns/net") for task in os.listdir("/proc/self/task")} == {own}
+
+    async def _visit_once(lab: Lab) -> None:
+        namespace = Namespace()
+        ports = [PortBinding(80, "tcp"), PortBinding(53, "udp")]
+        sandbox = await lab.controller.allocate("c" * 64, "one", ports=ports, hostname="h", aliases=("web",))
+        await lab.controller.attach(sandbox, namespace.pid)
+        await lab.controller.release(sandbox)
+        namespace.end()
+        await lab.controller.settle()
+        await asyncio.sleep(0)  # closed transports drop their sockets in the loop's next turn
+
+    in_lab(body)
+
+
 LEGACY = """
 import asyncio, pathlib, subprocess, sys
 from support import network_lab
