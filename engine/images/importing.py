@@ -35,6 +35,7 @@ async def import_archive(
     Raises `InvalidArgument` for a bad archive or change; nothing is left then.
     """
     wanted = platforms.parse(platform) or platforms.host()
+    target = target.tagged() if target is not None else None
     inner = apply_changes({}, changes)
     async with spooled(body, core.tmp, core.executor) as spool:
         image = await core.run(_add, core, spool, inner, message, wanted)

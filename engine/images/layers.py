@@ -25,6 +25,7 @@ from pymachine.engine.images.archive.unpack import Unpacked, unpack
 from pymachine.engine.images.chains import chain_id
 from pymachine.engine.images.errors import DigestMismatch
 from pymachine.engine.images.reference import hex_of
+from pymachine.engine.images.settling import Settling, boot_id, is_settled, sync_file_system
 from pymachine.engine.storage.base import GraphDriver
 from pymachine.engine.storage.disk import read_document, remove_tree, write_document
 
@@ -57,7 +58,13 @@ class LayerStore:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for path in self._tmp.iterdir():
             remove_tree(path)
+        self._boot = boot_id()
+        self._settling = Settling(self._sync)
         self._load()
+
+    def close(self) -> None:
+        """Stop what runs in the background."""
+        self._settling.close()
 
     def get(self, chain: str) -> Layer | None:
         """The layer, if it is here whole."""
@@ -85,6 +92,7 @@ class LayerStore:
         finally:
             remove_tree(making)
         self._layers[chain] = layer
+        self._settling.add([self._root / hex_of(chain)])
         return layer
 
     @contextmanager
@@ -123,11 +131,13 @@ class LayerStore:
 
     def tar(self, chain: str) -> Iterator[bytes]:
         """The layer's own tar, byte for byte; raises `EngineError` at the end when it is not."""
-        layer = self._layers[chain]
+        return self._replay(self._layers[chain])
+
+    def _replay(self, layer: Layer) -> Iterator[bytes]:
         digest = hashlib.sha256()
-        descriptor = os.open(self._driver.layer_path(chain), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        descriptor = os.open(self._driver.layer_path(layer.chain_id), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            for piece in replay(self._root / hex_of(chain), descriptor):
+            for piece in replay(self._root / hex_of(layer.chain_id), descriptor):
                 digest.update(piece)
                 yield piece
         finally:
@@ -148,7 +158,7 @@ class LayerStore:
         return result
 
     def _publish(self, making: Path, layer: Layer) -> None:
-        write_document(making / "layer.json", asdict(layer))
+        write_document(making / "layer.json", {**asdict(layer), "boot": self._boot})
         try:
             os.rename(making, self._root / hex_of(layer.chain_id))
         except OSError as error:
@@ -176,15 +186,12 @@ class LayerStore:
 
     def _load(self) -> None:
         for folder in self._root.iterdir():
-            document = read_document(folder / "layer.json")
-            layer = (
-                Layer(**document) if document is not None and document.keys() == Layer.__annotations__.keys() else None
-            )
-            if layer is not None and self._driver.has_layer(layer.chain_id):
-                self._layers[layer.chain_id] = layer
-            else:
-                _log.warning("removing what a crash left of layer %s", folder.name)
+            layer = self._load_one(folder)
+            if layer is None:
                 remove_tree(folder)
+            else:
+                self._layers[layer.chain_id] = layer
+        self._settling.add(folder for folder in self._root.iterdir() if not (folder / "settled").exists())
         missing = [chain for chain in self._driver.layers() if chain not in self._layers]
         for _ in range(len(missing)):  # tops first, in as many rounds as there are layers
             for chain in missing:
@@ -192,3 +199,28 @@ class LayerStore:
             missing = [chain for chain in missing if self._driver.has_layer(chain)]
             if not missing:
                 break
+
+    def _load_one(self, folder: Path) -> Layer | None:
+        document = read_document(folder / "layer.json") or {}
+        boot = str(document.pop("boot", ""))
+        if document.keys() != Layer.__annotations__.keys() or not self._driver.has_layer(document["chain_id"]):
+            _log.warning("removing what a crash left of layer %s", folder.name)
+            return None
+        layer = Layer(**document)
+        if not is_settled(folder, boot) and not self._is_whole(layer):
+            _log.warning("removing layer %s, which did not reach the disk whole", folder.name)
+            return None
+        return layer
+
+    def _is_whole(self, layer: Layer) -> bool:
+        try:
+            for _ in self._replay(layer):
+                pass
+        except (EngineError, OSError):
+            return False
+        return True
+
+    def _sync(self) -> None:
+        sync_file_system(self._root)
+        for chain in list(self._layers)[:1]:
+            sync_file_system(self._driver.layer_path(chain))

@@ -175,5 +175,6 @@ class ImageService:
     async def close(self) -> None:
         """Cancel pulls, wait for the work in progress on disk, stop the threads."""
         await self._puller.close()
+        self.core.layers.close()
         await self.core.run(lambda: None)
         self.core.executor.shutdown(wait=False, cancel_futures=True)

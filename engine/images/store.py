@@ -47,10 +47,17 @@ class Snapshot:
     images: MappingProxyType[str, Image] = field(default_factory=lambda: MappingProxyType({}))
     about: MappingProxyType[str, About] = field(default_factory=lambda: MappingProxyType({}))
     references: MappingProxyType[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    _names: dict[str, list[str]] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        names: dict[str, list[str]] = {}
+        for reference in sorted(self.references):
+            names.setdefault(self.references[reference], []).append(reference)
+        object.__setattr__(self, "_names", names)  # derived, once: the class is frozen
 
     def references_of(self, image_id: str) -> list[str]:
         """In order."""
-        return sorted(reference for reference, target in self.references.items() if target == image_id)
+        return list(self._names.get(image_id, ()))
 
     def children(self, image_id: str) -> list[str]:
         """Ids of the images built from it here."""
@@ -172,7 +179,8 @@ class ImageStore:
         self._set(references=references)
 
     def _set(self, **changes: dict[str, Any]) -> None:
-        self.snapshot = replace(self.snapshot, **{name: MappingProxyType(value) for name, value in changes.items()})
+        frozen: dict[str, Any] = {name: MappingProxyType(value) for name, value in changes.items()}
+        self.snapshot = replace(self.snapshot, **frozen)
 
     def _load(self, has_layer: Callable[[str], bool]) -> Snapshot:
         images: dict[str, Image] = {}
