@@ -32,7 +32,7 @@ class ShimRuntime:
     def launch(cls, *, exec_root: Path) -> ShimRuntime:
         """Start the spawner. Call it early, while the process is small; *exec_root* (0700) is for what we cache."""
         exec_root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        spawner = spawning.Spawner()
+        spawner = spawning.Spawner(exec_root)
         spawner.launch()
         return cls(spawner, exec_root)
 

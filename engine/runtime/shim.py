@@ -93,9 +93,7 @@ class Shim:
             streams = self._streams.open_pipes(stdin=self._spec.open_stdin, stdout=True, stderr=True)
         self._peers.listen()
         _join_pid_namespace(self._spec.namespaces.pid)
-        self._pid = sys_.clone(launch.private_flags(self._spec.namespaces))
-        if self._pid == 0:
-            launch.run(self._spec, bpf, self._channel.theirs, streams)
+        self._pid = self.fork(self._spec, bpf, self._channel.theirs, streams)
         self._channel.watch()
         for fd in set(streams or ()):
             os.close(fd)
@@ -107,6 +105,13 @@ class Shim:
         self._channel.grouped()
         if not wait:
             self._channel.go()
+
+    def fork(self, spec: ContainerSpec, bpf: str, channel: _socket.socket, streams: tuple[int, int, int] | None) -> int:
+        """Fork the first process; its pid."""
+        pid = sys_.clone(launch.private_flags(spec.namespaces))
+        if pid == 0:
+            launch.run(spec, bpf, channel, streams)
+        return pid
 
     def _set_up_ended(self, outcome: dict[str, Any]) -> None:
         if "error" in outcome:
@@ -314,6 +319,11 @@ def _join_pid_namespace(path: str) -> None:
 def run(control: _socket.socket) -> None:  # pragma: no cover - runs in a forked process
     """Be a shim from the first message to the end; the caller exits afterwards."""
     _detach()
+    serve(control, Shim)
+
+
+def serve(control: _socket.socket, kind: type[Shim]) -> None:
+    """Do what the first message on *control* asks for."""
     request = wire.receive(control)
     if request is None:
         return
@@ -321,7 +331,7 @@ def run(control: _socket.socket) -> None:  # pragma: no cover - runs in a forked
     try:
         os.chdir(spec.bundle)
         record.begin()
-        shim = Shim(spec, control)
+        shim = kind(spec, control)
     except (OSError, ValueError) as error:
         control.setblocking(True)
         control.sendall(wire.pack({"failed": f"{prefix_of('create')}: {error}: unknown", "code": NOT_STARTED}))

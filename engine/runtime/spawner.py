@@ -18,19 +18,20 @@ import gc
 import os
 import sys
 
-from pymachine.engine.runtime import cgroups, program, shim, smallinit, wire
+from pymachine.engine.runtime import cgroups, program, rehearsal, shim, smallinit, wire
 from pymachine.engine.runtime import syscalls as sys_
 
 _KEPT = (program, smallinit)  # imported here, before the fork, for all shims to share
 
 
-def main(fd: int) -> None:  # pragma: no cover - the spawner's own process
+def main(fd: int, exec_root: str) -> None:  # pragma: no cover - the spawner's own process
     """Serve the daemon on the socket *fd* until it goes."""
     daemon = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET, 0, fd)
     sys_.set_name("pyengine-spawn")
-    sys_.ignore_signals((sys_.SIGCHLD, 1, 2))  # shims need no reaping; the terminal's signals are the daemon's
     cgroups.hierarchies()
     _import_the_rest()
+    rehearsal.rehearse(exec_root)
+    sys_.ignore_signals((sys_.SIGCHLD, 1, 2))  # shims need no reaping; the terminal's signals are the daemon's
     gc.collect()
     gc.freeze()
     gc.disable()

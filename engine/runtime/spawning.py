@@ -13,13 +13,19 @@ from pymachine.engine.runtime import syscalls as sys_
 
 log = logging.getLogger("pyengine.runtime")
 
-_PROGRAM = "import sys; sys.path.insert(0, sys.argv[1]); from pymachine.engine.runtime.spawner import main; main(3)"
+_PROGRAM = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from pymachine.engine.runtime.spawner import main
+main(3, sys.argv[2])
+"""
 
 
 class Spawner:
     """The spawner process. `posix_spawn` is safe with threads, so it can be started again at any time."""
 
-    def __init__(self) -> None:
+    def __init__(self, exec_root: Path) -> None:
+        self._exec_root = str(exec_root)
         self._pid = 0
         self._socket: socket.socket | None = None
 
@@ -34,7 +40,7 @@ class Spawner:
         executable = _read_only_copy(os.path.realpath(sys.executable))
         source = str(Path(pymachine.__file__).absolute().parent.parent)
         path = sys.executable if executable is None else f"/proc/self/fd/{executable}"
-        arguments = [sys.executable, "-I", "-S", "-OO", "-X", "utf8", "-c", _PROGRAM, source]
+        arguments = [sys.executable, "-I", "-S", "-OO", "-X", "utf8", "-c", _PROGRAM, source, self._exec_root]
         actions = [
             (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDWR, 0),
             (os.POSIX_SPAWN_DUP2, 0, 1),

@@ -83,9 +83,24 @@ _NR_open_tree, _NR_move_mount, _NR_close_range = 428, 429, 436  # one number on 
 _NR_openat2, _NR_mount_setattr = 437, 442
 
 _libc = ctypes.PyDLL(None, use_errno=True)
+# Looked up here, once, and not by each forked process at its first call.
 _syscall = _libc.syscall
 _syscall.restype = ctypes.c_long
 _long = ctypes.c_long
+_capget = _libc.capget
+_capset = _libc.capset
+_mount = _libc.mount
+_prctl = _libc.prctl
+_prlimit64 = _libc.prlimit64
+_setdomainname = _libc.setdomainname
+_sethostname = _libc.sethostname
+_setns = _libc.setns
+_signal = _libc.signal
+_signalfd = _libc.signalfd
+_sigprocmask = _libc.sigprocmask
+_sigwait = _libc.sigwait
+_umount2 = _libc.umount2
+_unshare = _libc.unshare
 
 
 def _check(result: int, path: str | None = None) -> int:
@@ -102,7 +117,7 @@ def _bytes(path: str) -> bytes:
 def mount(source: str, target: str, kind: str | None, flags: int, data: str | None = None) -> None:
     """mount(2)."""
     _check(
-        _libc.mount(
+        _mount(
             _bytes(source),
             _bytes(target),
             None if kind is None else kind.encode(),
@@ -115,7 +130,7 @@ def mount(source: str, target: str, kind: str | None, flags: int, data: str | No
 
 def umount2(target: str, flags: int) -> None:
     """umount2(2)."""
-    _check(_libc.umount2(_bytes(target), flags), target)
+    _check(_umount2(_bytes(target), flags), target)
 
 
 def pivot_root(new_root: str, put_old: str) -> None:
@@ -155,34 +170,34 @@ def clone(flags: int) -> int:
 
 def unshare(flags: int) -> None:
     """unshare(2)."""
-    _check(_libc.unshare(flags))
+    _check(_unshare(flags))
 
 
 def setns(fd: int, kind: int) -> None:
     """setns(2)."""
-    _check(_libc.setns(fd, kind))
+    _check(_setns(fd, kind))
 
 
 def sethostname(name: str) -> None:
     """sethostname(2)."""
     data = _bytes(name)
-    _check(_libc.sethostname(data, ctypes.c_size_t(len(data))), name)
+    _check(_sethostname(data, ctypes.c_size_t(len(data))), name)
 
 
 def setdomainname(name: str) -> None:
     """setdomainname(2)."""
     data = _bytes(name)
-    _check(_libc.setdomainname(data, ctypes.c_size_t(len(data))), name)
+    _check(_setdomainname(data, ctypes.c_size_t(len(data))), name)
 
 
 def prctl(option: int, argument: int = 0, argument3: int = 0) -> int:
     """prctl(2) with whole numbers."""
-    return _check(_libc.prctl(option, _long(argument), _long(argument3), _long(0), _long(0)))
+    return _check(_prctl(option, _long(argument), _long(argument3), _long(0), _long(0)))
 
 
 def set_name(name: str) -> None:
     """The calling process's name in ps (15 bytes)."""
-    _libc.prctl(PR_SET_NAME, _bytes(name), _long(0), _long(0), _long(0))
+    _prctl(PR_SET_NAME, _bytes(name), _long(0), _long(0), _long(0))
 
 
 class _SockFprog(ctypes.Structure):
@@ -192,7 +207,7 @@ class _SockFprog(ctypes.Structure):
 def install_seccomp(program: bytes) -> None:
     """Install a compiled BPF filter (``struct sock_filter``s of 8 bytes) on the calling thread."""
     filters = _SockFprog(len(program) // 8, program)
-    _check(_libc.prctl(PR_SET_SECCOMP, _long(SECCOMP_MODE_FILTER), ctypes.byref(filters), _long(0), _long(0)))
+    _check(_prctl(PR_SET_SECCOMP, _long(SECCOMP_MODE_FILTER), ctypes.byref(filters), _long(0), _long(0)))
 
 
 def bpf(command: int, attributes: ctypes.Array[ctypes.c_uint64]) -> int:
@@ -208,26 +223,26 @@ def capset(effective: int, permitted: int, inheritable: int) -> None:
     """Set the calling thread's capability sets, each a mask with one bit a capability."""
     header = (ctypes.c_uint32 * 2)(_LINUX_CAPABILITY_VERSION_3, 0)
     low, high = zip(_words(effective), _words(permitted), _words(inheritable), strict=True)
-    _check(_libc.capset(header, (ctypes.c_uint32 * 6)(*low, *high)))
+    _check(_capset(header, (ctypes.c_uint32 * 6)(*low, *high)))
 
 
 def capget() -> tuple[int, int]:
     """The calling thread's effective and permitted capabilities."""
     header = (ctypes.c_uint32 * 2)(_LINUX_CAPABILITY_VERSION_3, 0)
     data = (ctypes.c_uint32 * 6)()
-    _check(_libc.capget(header, data))
+    _check(_capget(header, data))
     return data[0] | data[3] << 32, data[1] | data[4] << 32
 
 
 def prlimit(resource: int, soft: int, hard: int) -> None:
     """Set one resource limit of the calling process."""
-    _check(_libc.prlimit64(0, resource, (ctypes.c_uint64 * 2)(soft & 2**64 - 1, hard & 2**64 - 1), None))
+    _check(_prlimit64(0, resource, (ctypes.c_uint64 * 2)(soft & 2**64 - 1, hard & 2**64 - 1), None))
 
 
 def getrlimit(resource: int) -> tuple[int, int]:
     """The soft and hard limit of the calling process; unlimited is 2**64 - 1."""
     limits = (ctypes.c_uint64 * 2)()
-    _check(_libc.prlimit64(0, resource, None, limits))
+    _check(_prlimit64(0, resource, None, limits))
     return limits[0], limits[1]
 
 
@@ -244,18 +259,18 @@ def _sigset(signals: tuple[int, ...]) -> ctypes.Array[ctypes.c_char]:
 
 def sigprocmask(how: int, signals: tuple[int, ...]) -> None:
     """Block or unblock *signals*, or block exactly them (`SIG_SETMASK`)."""
-    _check(_libc.sigprocmask(how, _sigset(signals), None))
+    _check(_sigprocmask(how, _sigset(signals), None))
 
 
 def signalfd(signals: tuple[int, ...]) -> int:
     """A descriptor that is readable while one of *signals*, which must be blocked, is pending."""
-    return _check(_libc.signalfd(-1, _sigset(signals), SFD_FLAGS))
+    return _check(_signalfd(-1, _sigset(signals), SFD_FLAGS))
 
 
 def sigwait(signals: tuple[int, ...]) -> int:
     """Wait for one of *signals*, which must be blocked, and take it."""
     number = ctypes.c_int()
-    while _libc.sigwait(_sigset(signals), ctypes.byref(number)) != 0:
+    while _sigwait(_sigset(signals), ctypes.byref(number)) != 0:
         pass
     return number.value
 
@@ -263,12 +278,12 @@ def sigwait(signals: tuple[int, ...]) -> int:
 def ignore_signals(signals: tuple[int, ...]) -> None:
     """Ignore *signals*."""
     for number in signals:
-        _libc.signal(number, ctypes.c_void_p(1))
+        _signal(number, ctypes.c_void_p(1))
 
 
 def default_signal(number: int) -> None:
     """Give one signal its default action."""
-    _libc.signal(number, ctypes.c_void_p(0))
+    _signal(number, ctypes.c_void_p(0))
 
 
 def reset_signals() -> None:
@@ -276,9 +291,8 @@ def reset_signals() -> None:
 
     Python itself starts with SIGPIPE and SIGXFSZ ignored, and whoever started the daemon may have ignored more.
     """
-    signal = _libc.signal
     default = ctypes.c_void_p(0)
     for number in range(1, 65):
         if number not in (SIGKILL, 19, 32, 33):  # SIGKILL, SIGSTOP; 32 and 33 are glibc's own
-            signal(number, default)
+            _signal(number, default)
     sigprocmask(SIG_SETMASK, ())
