@@ -10,8 +10,9 @@ import contextlib
 import logging
 import shlex
 import socket
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import BinaryIO, Self
 
@@ -35,6 +36,8 @@ PACKET = 1 << 15
 """Bytes in one packet, the most that OpenSSH takes."""
 STEP = 30.0
 """Seconds that the key exchange, one login or the opening of a channel may take."""
+CLOSING = 2.0
+"""Seconds that the closing of a channel may take."""
 PUT_TIMEOUT = 120.0
 SLOWEST = 20_000
 """Seconds that putting a file may take, and the bytes per second that a link must carry besides."""
@@ -77,11 +80,12 @@ class ParamikoSession:
     def run(
         self, command: str, *, stdin: bytes | None = None, sudo: bool = False, check: bool = True, timeout: float = 600
     ) -> Result:
-        """Run a shell command line; see the contract. A command ended by a signal has status -1."""
+        """Run a shell command line; see the contract. A command ended by a signal has status -1. One that leaves
+        processes behind which hold its output counts as running until they end."""
         result = self._execute(command, Source(stdin or b""), sudo=sudo, timeout=timeout)
         if check and result.status != 0:
             self._refuse_sudo(result)
-            raise RemoteCommandFailed(command, result.status, result.stderr or result.stdout)
+            raise RemoteCommandFailed(_first_line(command), result.status, result.stderr or result.stdout)
         return result
 
     def put(self, data: bytes | BinaryIO, path: str, *, mode: int = 0o644, sudo: bool = False) -> None:
@@ -112,8 +116,8 @@ class ParamikoSession:
         end = time.monotonic() + timeout
         channel = self._open_channel(min(timeout, STEP))
         try:
-            channel.settimeout(min(timeout, STEP))
-            channel.exec_command(self._shell_line(command, sudo=sudo))
+            with self._watchdog(channel, min(timeout, STEP)):
+                channel.exec_command(self._shell_line(command, sudo=sudo))
             output, errors = converse(channel, source, end)
             status = channel.exit_status
             if status == -1 and not self._transport.is_active():
@@ -126,7 +130,32 @@ class ParamikoSession:
         except (paramiko.SSHException, OSError, EOFError) as error:
             raise SSHError(self._lost(command)) from error
         finally:
-            channel.close()
+            self._close_channel(channel)
+
+    @contextlib.contextmanager
+    def _watchdog(self, channel: paramiko.Channel, seconds: float) -> Iterator[None]:
+        """Bound what paramiko waits for without end. Over TCP the kernel does that (`sockets.SILENCE`), so only a
+        stuck proxy command needs it."""
+        if not self._endpoint.proxy_command:
+            yield
+            return
+        timer = threading.Timer(seconds, self._close_channel, [channel])
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+
+    def _close_channel(self, channel: paramiko.Channel) -> None:
+        """Close it; when even that gets stuck in a proxy command, end the connection."""
+        if not self._endpoint.proxy_command:
+            return channel.close()
+        closer = threading.Thread(target=channel.close, daemon=True)
+        closer.start()
+        closer.join(CLOSING)
+        if closer.is_alive():
+            self.close()
 
     def _open_channel(self, timeout: float) -> paramiko.Channel:
         try:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import signal
 import socket
 import subprocess
+import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from pymachine.machine.errors import DeadlineExceeded, SSHError
-from pymachine.machine.ssh.base import SSHEndpoint
+from pymachine.machine.ssh import paramiko_session
+from pymachine.machine.ssh.base import SSHEndpoint, SSHSession
 from pymachine.machine.ssh.connect import open_session
 from pymachine.machine.ssh.keys import ensure_key
 from pymachine.machine.ssh.openssh import command_line
@@ -269,15 +274,60 @@ def test_a_host_that_hangs_up_during_authentication_is_named_in_its_stage(tmp_pa
             open_session(endpoint, timeout=0.5, report=silent)
 
 
-def test_a_proxy_command_carries_the_connection(fresh: SSHServer) -> None:
-    program = (
-        "import socket,sys,threading,os; s=socket.create_connection((sys.argv[1],int(sys.argv[2])));"
-        "t=threading.Thread(target=lambda:[os.write(1,d) for d in iter(lambda:s.recv(65536),b'')],daemon=True);"
-        "t.start();[s.sendall(d) for d in iter(lambda:os.read(0,65536),b'')]"
-    )
-    endpoint = dataclasses.replace(fresh.endpoint(), proxy_command=f'python3 -c "{program}" %h %p')
+RELAY = (
+    "import socket,sys,threading,os; s=socket.create_connection((sys.argv[1],int(sys.argv[2])));"
+    "t=threading.Thread(target=lambda:[os.write(1,d) for d in iter(lambda:s.recv(65536),b'')],daemon=True);"
+    "t.start();[s.sendall(d) for d in iter(lambda:os.read(0,65536),b'')]"
+)
+"""A program like ``nc HOST PORT``."""
 
-    assert answer(endpoint) == "here\n"
+
+def relayed(endpoint: SSHEndpoint) -> SSHEndpoint:
+    return dataclasses.replace(endpoint, proxy_command=f'{sys.executable} -c "{RELAY}" %h %p')
+
+
+def test_a_proxy_command_carries_the_connection(fresh: SSHServer, tmp_path: Path) -> None:
+    with open_session(relayed(fresh.endpoint()), timeout=30, report=silent) as session:
+        assert session.run("echo here").stdout == "here\n"
+        session.put(b"x" * (2 << 20), str(tmp_path / "file"))
+        with pytest.raises(DeadlineExceeded):
+            session.run("sleep 60", timeout=0.2)
+        assert session.run("echo on").stdout == "on\n"
+
+    assert (tmp_path / "file").stat().st_size == 2 << 20
+
+
+def test_a_stuck_proxy_command_holds_nobody_up(
+    fresh: SSHServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(paramiko_session, "CLOSING", 0.2)
+    monkeypatch.setattr(paramiko_session, "STEP", 0.5)
+    monkeypatch.setattr(paramiko_session, "PUT_TIMEOUT", 0.3)
+    monkeypatch.setattr(paramiko_session, "SLOWEST", 1 << 40)
+    endpoint = relayed(fresh.endpoint())
+    actions: tuple[Callable[[SSHSession], object], ...] = (
+        lambda session: session.put(b"x" * (32 << 20), str(tmp_path / "file")),
+        lambda session: session.run("echo here", timeout=0.5),
+    )
+    began = time.monotonic()
+    for action in actions:
+        with open_session(endpoint, timeout=30, report=silent) as session:
+            session.run("true", timeout=30)
+            for child in children_of_this_process():
+                if (
+                    "-c" in (words := Path(f"/proc/{child}/cmdline").read_bytes().decode().split("\0"))
+                    and RELAY in words
+                ):
+                    os.kill(child, signal.SIGSTOP)
+            with pytest.raises((DeadlineExceeded, SSHError)):
+                action(session)
+    assert time.monotonic() - began < 40
+    assert not (tmp_path / "file").exists()
+
+
+def children_of_this_process() -> list[int]:
+    tasks = Path(f"/proc/{os.getpid()}/task").glob("*/children")
+    return [int(pid) for task in tasks for pid in task.read_text().split()]
 
 
 def test_a_proxy_command_that_fails_is_named_in_its_stage(fresh: SSHServer) -> None:
