@@ -76,6 +76,7 @@ class _Networks:
                 except EngineError:
                     continue  # in use or gone by now
                 removed.append(record.name)
+        self._controller.tell_pruned()
         answer: dict[str, Any] = {"NetworksDeleted": removed or None}
         return json_response(answer)
 

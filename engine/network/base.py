@@ -100,6 +100,10 @@ class NetworkController(Protocol):
         """Leave a network; the ports move to another of the sandbox's networks, if there is one."""
         ...
 
+    def rename(self, sandbox: Sandbox, old: str, new: str) -> None:
+        """A running container is called *new* now: names and aliases in its networks follow."""
+        ...
+
     def inspect(self, reference: str) -> dict[str, Any]:
         """A network by name or id as the Engine API shows it; raises `NotFound`."""
         ...

@@ -218,7 +218,7 @@ class BridgeController:
             self._resolver.leave(endpoint)
             endpoint.aliases = tuple(new if name == old else name for name in endpoint.aliases)
             endpoint.dns_names = tuple(new if name == old else name for name in endpoint.dns_names)
-            if self._state(sandbox).wired:
+            if (state := self._live.get(sandbox.container_id)) is not None and state.wired:
                 self._resolver.join(endpoint)
 
     # --- what the container sees
@@ -306,6 +306,10 @@ class BridgeController:
                 )
             await self._discard(record)
         self._events.publish("network", "destroy", record.id, {"name": record.name, "type": record.driver})
+
+    def tell_pruned(self) -> None:
+        """Publish the event that ends a prune."""
+        self._events.publish("network", "prune", "", {"reclaimed": "0"})
 
     # --- inside
 

@@ -18,7 +18,7 @@ from pymachine.engine.network import links, namespaces
 from pymachine.engine.network.netlink import Netlink
 
 _log = logging.getLogger(__name__)
-_OURS = re.compile(r"veth[0-9a-f]{7}\Z")
+_OURS = re.compile(r"veth[0-9a-f]{11}\Z")
 _SYSCTL = Path("/proc/sys/net")
 
 
@@ -40,8 +40,8 @@ class Plug:
 
 
 def host_link(endpoint_id: str) -> str:
-    """The name of the host's end of an endpoint's veth pair."""
-    return f"veth{endpoint_id[:7]}"
+    """The name of the host's end of an endpoint's veth pair: 15 characters, the longest that a link can have."""
+    return f"veth{endpoint_id[:11]}"
 
 
 def make_bridge(name: str, address: IPv4Interface, mtu: int) -> None:

@@ -97,7 +97,7 @@ def test_leftovers_of_containers_that_ended_meanwhile_go(in_lab: InLab) -> None:
         await controller.start([])
         await controller.settle()
         links = subprocess.run(["ip", "-o", "link"], capture_output=True, text=True, check=True).stdout
-        assert f"veth{sandbox.endpoints[0].endpoint_id[:7]}" not in links
+        assert f"veth{sandbox.endpoints[0].endpoint_id[:11]}" not in links
         again, _ = await lab.container(PortBinding(80, "tcp", host_port=sandbox.ports[0].host_port))
         assert again.endpoints[0].ip_address == sandbox.endpoints[0].ip_address
 
