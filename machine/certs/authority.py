@@ -90,7 +90,7 @@ def weakness(pair: Pair, ca: Pair | None = None) -> str:
 def _is_settled(directory: Path) -> bool:
     """Whether there is nothing to do, found out without the lock."""
     files = ca_files(directory), client_files(directory)
-    if any(pair.pending.exists() for pair in files):
+    if any(pair.is_pending() for pair in files):
         return False
     try:
         ca, client = (pair.load() for pair in files)

@@ -107,12 +107,11 @@ def _context(target: _Target) -> ssl.SSLContext:
 
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    for name in ("ca.pem", "cert.pem", "key.pem"):
-        if not (target.certs / name).exists():
-            raise CertificateError(
-                f"there is no {target.certs / name}", hint=f'Run "pymachine regenerate-certs {target.certs.name}".'
-            )
     try:
+        for name in ("ca.pem", "cert.pem", "key.pem"):
+            if not (target.certs / name).exists():
+                hint = f'Run "pymachine regenerate-certs {target.certs.name}".'
+                raise CertificateError(f"there is no {target.certs / name}", hint=hint)
         context.load_verify_locations(target.certs / "ca.pem")
         context.load_cert_chain(target.certs / "cert.pem", target.certs / "key.pem")
     except ssl.SSLError as error:

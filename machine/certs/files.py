@@ -46,10 +46,16 @@ class PairFiles:
         """A pair on its way into its two files."""
         return self.cert.with_name(f".{self.cert.name}.pending")
 
+    def is_pending(self) -> bool:
+        """Whether a pair is on its way, or was when a process died."""
+        with storage_errors("cannot read", self.pending):
+            return self.pending.exists()
+
     def load(self) -> Pair | None:
         """The pair; ``None`` when there is neither file. Raises `CertificateError` when there is only one, or one
         cannot be read."""
-        found = [path for path in (self.cert, self.key) if path.exists()]
+        with storage_errors("cannot read", self.cert):
+            found = [path for path in (self.cert, self.key) if path.exists()]
         if not found:
             return None
         if len(found) == 1:
