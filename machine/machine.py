@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,11 +14,13 @@ from pymachine.machine.errors import DriverError, InvalidName, MachineError, Mac
 from pymachine.machine.operations.report import Report, Silent
 
 if TYPE_CHECKING:
-    from pymachine.drivers.base import Driver
+    from pymachine.drivers.base import Context, Driver
     from pymachine.store.base import Record, Store
 
 DEFAULT_TIMEOUT = 300.0
 """Seconds that one driver call may wait in all."""
+_LOADING = threading.Lock()
+"""So that many threads asking at once load a driver once."""
 
 
 class Machine:
@@ -74,11 +78,11 @@ class Machine:
 
     def driver(self, report: Report | None = None, *, timeout: float = DEFAULT_TIMEOUT) -> Driver:
         """The machine's driver, built anew; its progress goes to *report* as ``(NAME) text`` notes."""
-
         from pymachine.drivers import registry
         from pymachine.drivers.options import build
 
-        kind = registry.load(self.record.driver)
+        with _LOADING:
+            kind = _driver_class(registry.load, self.record.driver)
         options = build(kind.name, kind.Options, self._known_options(kind.Options), env={})
         return kind(options, self._context(report or Silent(), timeout))
 
@@ -88,7 +92,7 @@ class Machine:
         names = {field.name for field in dataclasses.fields(options)}
         return {name: value for name, value in self.record.options.items() if name in names}
 
-    def _context(self, report: Report, timeout: float) -> Any:
+    def _context(self, report: Report, timeout: float) -> Context:
         from pymachine.drivers.base import Context
 
         return Context(
@@ -131,6 +135,12 @@ class Machine:
         from pymachine.machine.certs.check import check_engine
 
         return check_engine(self.url(), self.directory, timeout).version
+
+
+@functools.cache
+def _driver_class(load: Callable[[str], type[Driver]], name: str) -> type[Driver]:
+    """Looking through all installed packages' entry points takes milliseconds; `ls` asks for every machine."""
+    return load(name)
 
 
 def open_machines(store: Store, names: list[str]) -> list[Machine]:
