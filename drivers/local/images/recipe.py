@@ -45,6 +45,10 @@ MASKED_UNITS = (
 """Units that look after hardware, disks or a console, none of which such a host has, or that slow its boot."""
 
 FILES = {
+    "etc/systemd/system.conf.d/10-pymachine.conf": (
+        "# Many programs that run as process 1 of a container ignore SIGTERM; do not wait for them for 90 s.\n"
+        "[Manager]\nDefaultTimeoutStopSec=15s\n"
+    ),
     "etc/systemd/journald.conf.d/10-pymachine.conf": (
         "# Many hosts share one disk, and the audit of the kernel is this computer's own.\n"
         "[Journal]\nSystemMaxUse=64M\nAudit=no\n"
@@ -58,7 +62,7 @@ FILES = {
         "MaxSessions 100\n"
     ),
 }
-"""journald.conf(5), sshd_config(5)."""
+"""systemd-system.conf(5), journald.conf(5), sshd_config(5)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -391,3 +391,17 @@ def test_a_machine_that_cannot_boot_says_why() -> None:
         with pytest.raises(DriverError, match="Console|console|init|exec|directory|OS tree"):
             machine.driver.start()
         assert machine.driver.state() is State.STOPPED
+
+
+@pytest.mark.slow
+def test_stop_does_not_wait_long_for_who_ignores_it() -> None:
+    """A process that ignores SIGTERM, as many a container's first one does, is killed long before the usual 90 s."""
+    with local_machine() as machine:
+        machine.create()
+        machine.ssh(
+            "systemd-run --quiet -p KillMode=process -p Delegate=yes sh -c"
+            " 'setsid sh -c \"trap : TERM; while :; do sleep 1; done\" & exec sleep 1000'"
+        )
+        machine.bench.timeout = 45
+        machine.driver.stop()
+        assert machine.driver.state() is State.STOPPED
