@@ -10,9 +10,9 @@ from collections.abc import AsyncIterator, Callable
 from typing import IO
 
 from pymachine.dockerapi.errors import EngineError
-from pymachine.dockerapi.messages import Answer, Request, Response, empty
+from pymachine.dockerapi.messages import Answer, Request, Response, empty, json_response
 from pymachine.dockerapi.routing import Route
-from pymachine.engine.containers import copying
+from pymachine.engine.containers import changes, copying
 from pymachine.engine.containers.service import Containers
 
 _PIECE = 2**18
@@ -32,6 +32,7 @@ class ArchiveRoutes:
             Route("GET", archive, self.read),
             Route("PUT", archive, self.write),
             Route("GET", "/containers/{id}/export", self.export),
+            Route("GET", "/containers/{id}/changes", self.changes),
         ]
 
     async def describe(self, request: Request) -> Answer:
@@ -54,6 +55,11 @@ class ArchiveRoutes:
         return Response(
             stream=produced(lambda out: copying.export(self._service.context, container, out)), headers=headers
         )
+
+    async def changes(self, request: Request) -> Answer:
+        container = self._service.get(request.params["id"])
+        found = await asyncio.to_thread(changes.of, self._service.context.graph.container_rootfs(container.id))
+        return json_response(found or None)
 
     async def write(self, request: Request) -> Answer:
         container, query = self._service.get(request.params["id"]), request.query
@@ -80,13 +86,17 @@ async def produced(work: Callable[[IO[bytes]], None]) -> AsyncIterator[bytes]:
         except BaseException as error:
             failure.append(error)
 
+    loop, reader = asyncio.get_running_loop(), asyncio.StreamReader(_PIECE)
+    transport, _ = await loop.connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(reading, "rb", buffering=0)
+    )
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
     try:
-        while data := await asyncio.to_thread(os.read, reading, _PIECE):
+        while data := await reader.read(_PIECE):
             yield data
     finally:
-        os.close(reading)
+        transport.close()
         await asyncio.to_thread(thread.join)
     if failure:
         raise EngineError(f"the archive could not be finished: {failure[0]}") from failure[0]
@@ -103,17 +113,18 @@ async def consumed(request: Request, work: Callable[[IO[bytes]], None]) -> None:
             while source.read(_PIECE):
                 pass
 
+    loop = asyncio.get_running_loop()
+    transport, protocol = await loop.connect_write_pipe(
+        asyncio.streams.FlowControlMixin, os.fdopen(writing, "wb", buffering=0)
+    )
+    writer = asyncio.StreamWriter(transport, protocol, None, loop)
     task = asyncio.create_task(asyncio.to_thread(run))
     try:
-        with contextlib.suppress(BrokenPipeError):
+        with contextlib.suppress(ConnectionError):  # the work has failed: its own error says why
             async for piece in request.body:
-                await asyncio.to_thread(_write_all, writing, piece)
+                writer.write(piece)
+                await writer.drain()
     finally:
-        os.close(writing)
+        writer.close()
         await asyncio.wait([task])
     task.result()
-
-
-def _write_all(descriptor: int, data: bytes) -> None:
-    while data:
-        data = data[os.write(descriptor, data) :]

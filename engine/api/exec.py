@@ -48,7 +48,10 @@ class ExecRoutes:
         rows, columns = terminal_size(request)
         if found.handle is None or not found.running:
             raise Conflict(f"exec {found.id} is not running")
-        await found.handle.resize(rows, columns)
+        try:
+            await found.handle.resize(rows, columns)
+        except OSError:
+            raise Conflict(f"exec {found.id} is not running") from None
         return empty(200)
 
     async def start(self, request: Request) -> Answer:

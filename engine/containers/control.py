@@ -93,7 +93,10 @@ class Control:
                 raise Conflict(f"container {container.id} is already paused")
             if container.state.status is not Status.RUNNING or container.handle is None:
                 raise Conflict(f"container {container.id} is not running")
-            await container.handle.pause()
+            try:
+                await container.handle.pause()
+            except OSError as error:
+                raise EngineError(f"cannot pause container {container.id}: {error.strerror or error}") from error
             if container.state.status is Status.RUNNING:
                 container.state.to(Status.PAUSED)
                 self._context.save(container)
@@ -146,7 +149,12 @@ class Control:
     async def _wake(self, container: Container) -> None:
         """Unfreeze a paused container, so that a signal can reach it."""
         if container.state.status is Status.PAUSED and container.handle is not None:
-            await container.handle.resume()
+            try:
+                await container.handle.resume()
+            except ProcessLookupError:
+                return  # its end is being noticed
+            except OSError as error:
+                raise EngineError(f"cannot unpause container {container.id}: {error.strerror or error}") from error
             if container.state.status is Status.PAUSED:
                 container.state.to(Status.RUNNING)
                 self._context.save(container)

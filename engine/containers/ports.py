@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from pymachine.dockerapi.errors import InvalidArgument
@@ -22,23 +23,35 @@ def parse_port(key: str) -> tuple[int, str]:
 
 
 def bindings(config: Mapping[str, Any], host_config: Mapping[str, Any]) -> list[PortBinding]:
-    """The ports to publish; raises `InvalidArgument` for malformed ones."""
-    found: list[PortBinding] = []
-    published = host_config.get("PortBindings") or {}
-    for key, targets in published.items():
+    """The ports to publish, of each range of host ports the first; raises `InvalidArgument` for malformed ones."""
+    return next(choices(config, host_config))
+
+
+def choices(config: Mapping[str, Any], host_config: Mapping[str, Any]) -> Iterator[list[PortBinding]]:
+    """The ports to publish, as often as ranges of host ports (``8000-8010:80``) leave a choice."""
+    asked = list(_asked(config, host_config))
+    width = max((last - binding.host_port for binding, last in asked), default=0)
+    for offset in range(width + 1):
+        yield [replace(binding, host_port=min(binding.host_port + offset, last)) for binding, last in asked]
+
+
+def _asked(config: Mapping[str, Any], host_config: Mapping[str, Any]) -> Iterator[tuple[PortBinding, int]]:
+    """Each port with the last host port that it may be published on."""
+    published = set()
+    for key, targets in (host_config.get("PortBindings") or {}).items():
         port, protocol = parse_port(key)
+        published.add((port, protocol))
         if targets is not None and not isinstance(targets, list):
             raise InvalidArgument(f"HostConfig.PortBindings[{key}] must be a list")
         for target in targets or [{}]:
-            found.extend(_binding(port, protocol, target or {}, key))
+            yield _binding(port, protocol, target or {}, key)
     if host_config.get("PublishAllPorts"):
-        have = {(item.container_port, item.protocol) for item in found}
-        exposed = (parse_port(key) for key in config.get("ExposedPorts") or {})
-        found.extend(PortBinding(port, protocol) for port, protocol in exposed if (port, protocol) not in have)
-    return found
+        exposed = {parse_port(key) for key in config.get("ExposedPorts") or {}}
+        for port, protocol in sorted(exposed - published):
+            yield PortBinding(port, protocol), 0
 
 
-def _binding(port: int, protocol: str, target: Any, key: str) -> Iterator[PortBinding]:
+def _binding(port: int, protocol: str, target: Any, key: str) -> tuple[PortBinding, int]:
     if not isinstance(target, dict):
         raise InvalidArgument(f"HostConfig.PortBindings[{key}] must be a list of objects")
     address = str(target.get("HostIp") or "")
@@ -47,14 +60,17 @@ def _binding(port: int, protocol: str, target: Any, key: str) -> Iterator[PortBi
             ipaddress.ip_address(address)
         except ValueError:
             raise InvalidArgument(f"invalid IP address: {address}") from None
-    yield PortBinding(port, protocol, address, _host_port(str(target.get("HostPort") or ""), key))
+    first, last = _host_ports(str(target.get("HostPort") or ""), key)
+    return PortBinding(port, protocol, address, first), last
 
 
-def _host_port(text: str, key: str) -> int:
-    """A host port; of a range (``8000-8010``) the first one, the controller knows no ranges."""
-    if not text:
-        return 0
-    first = text.partition("-")[0]
-    if not (first.isascii() and first.isdigit() and int(first) < 65536):
+def _host_ports(text: str, key: str) -> tuple[int, int]:
+    """``8000`` or ``8000-8010`` as its first and last port; 0 for any free one."""
+    first, _, last = (text or "0").partition("-")
+    try:
+        low, high = int(first), int(last or first)
+    except ValueError:
+        low, high = -1, -1
+    if not 0 <= low <= high < 65536:
         raise InvalidArgument(f"invalid host port {text!r} for {key}")
-    return int(first)
+    return low, high

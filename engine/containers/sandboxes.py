@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pymachine.dockerapi.errors import Conflict, Forbidden, InvalidArgument
+from pymachine.dockerapi.errors import Conflict, EngineError, Forbidden, InvalidArgument
 from pymachine.engine.containers import etc, namespaces, ports
 from pymachine.engine.containers.context import Context
 from pymachine.engine.containers.model import Container
@@ -54,13 +54,7 @@ async def allocate(context: Context, container: Container) -> Sandbox | None:
         return None
     first, *others = _networks(container)
     endpoint = entries(container).get(first) or {}
-    sandbox = await context.network.allocate(
-        container.id,
-        first,
-        ports=[] if first == "host" else ports.bindings(container.config, container.host_config),
-        hostname=etc.hostname(container),
-        **_wishes(container, endpoint),
-    )
+    sandbox = await _take(context, container, first, endpoint)
     try:
         for name in others:
             await _join(context, container, sandbox, 0, name)
@@ -68,6 +62,23 @@ async def allocate(context: Context, container: Container) -> Sandbox | None:
         await context.network.release(sandbox)
         raise
     return sandbox
+
+
+async def _take(context: Context, container: Container, mode: str, endpoint: Mapping[str, Any]) -> Sandbox:
+    """The first network's address and the ports: of ranges of host ports the first ones that are free."""
+    choices = [[]] if mode == "host" else list(ports.choices(container.config, container.host_config))
+    while True:
+        try:
+            return await context.network.allocate(
+                container.id,
+                mode,
+                ports=choices.pop(0),
+                hostname=etc.hostname(container),
+                **_wishes(container, endpoint),
+            )
+        except EngineError:
+            if not choices:
+                raise
 
 
 def _networks(container: Container) -> list[str]:

@@ -142,7 +142,10 @@ class Containers:
         """Tell a running container's terminal its size."""
         if container.handle is None:
             raise Conflict(f"container {container.id} is not running")
-        await container.handle.resize(rows, columns)
+        try:
+            await container.handle.resize(rows, columns)
+        except ProcessLookupError:
+            raise Conflict(f"container {container.id} is not running") from None
         self.context.publish(container, "resize", height=str(rows), width=str(columns))
 
     async def sizes(self, container: Container) -> tuple[int, int]:

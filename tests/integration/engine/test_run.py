@@ -156,6 +156,16 @@ def test_published_ports(engine: EngineProcess) -> None:
     engine.docker("run", "--rm", "-p", f"127.0.0.1:{port}:80", "busybox", "true")
 
 
+def test_a_range_of_host_ports(engine: EngineProcess) -> None:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        one.listen()
+        port = one.getsockname()[1]
+        last = min(port + 20, 65535)
+        engine.docker("run", "-d", "--name", "some", "-p", f"127.0.0.1:{port}-{last}:80", "busybox", "sleep", "100")
+        assert port < int(engine.docker("port", "some", "80").rpartition(":")[2]) <= last
+
+
 def test_names(engine: EngineProcess) -> None:
     engine.docker("create", "--name", "taken", "busybox", "true")
     done = engine.run("create", "--name", "taken", "busybox", "true")

@@ -260,6 +260,13 @@ def test_export(engine: EngineProcess, tmp_path: Path) -> None:
     engine.docker("rmi", "again:1")
 
 
+def test_diff(engine: EngineProcess) -> None:
+    engine.docker("run", "--name", "differs", "busybox", "sh", "-c", "echo > /new; rm /etc/group; mkdir -p /a/b")
+    lines = engine.docker("diff", "differs").splitlines()
+    for line in ("A /new", "C /etc", "D /etc/group", "A /a", "A /a/b"):
+        assert line in lines
+
+
 def test_events(engine: EngineProcess) -> None:
     start = str(time.time())
     engine.docker("run", "--rm", "--name", "noted", "busybox", "sh", "-c", "exit 2", check=False)
