@@ -49,6 +49,15 @@ class Core:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self.executor, lambda: function(*args, **kwargs))
 
+    async def finish(self, function: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
+        """As `run`, but when cancelled it waits for the thread first: what it works on must not be closed."""
+        future = asyncio.ensure_future(self.run(function, *args, **kwargs))
+        try:
+            return await asyncio.shield(future)
+        except asyncio.CancelledError:
+            await asyncio.wait([future])
+            raise
+
     async def iterate(self, pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
         """A blocking iterator's items, each fetched in a thread, small ones gathered."""
 

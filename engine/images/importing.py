@@ -37,8 +37,8 @@ async def import_archive(
     wanted = platforms.parse(platform) or platforms.host()
     target = target.tagged() if target is not None else None
     inner = apply_changes({}, changes)
-    async with spooled(body, core.tmp, core.executor) as spool:
-        image = await core.run(_add, core, spool, inner, message, wanted)
+    async with spooled(core, body) as spool:
+        image = await core.finish(_add, core, spool, inner, message, wanted)
     core.publish("import", image.id, str(target) if target else "")
     if target is not None:
         await core.run(core.store.name, image.id, [str(target)])
@@ -79,8 +79,8 @@ async def add_layer(core: Core, parent: str | None, body: AsyncIterable[bytes]) 
 
     The caller holds `LayerStore.pinned` on what it needs until an image does.
     """
-    async with spooled(body, core.tmp, core.executor) as spool:
-        return await core.run(_add_layer, core, spool, parent)
+    async with spooled(core, body) as spool:
+        return await core.finish(_add_layer, core, spool, parent)
 
 
 def _add_layer(core: Core, spool: Spooled, parent: str | None) -> tuple[str, str]:

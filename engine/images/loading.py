@@ -40,12 +40,12 @@ class _Found:
 
 async def load(core: Core, body: AsyncIterable[bytes]) -> AsyncIterator[Message]:
     """Load all images of the archive; ``Loaded image: …`` lines. Raises `InvalidArgument`."""
-    async with spooled(body, core.tmp, core.executor) as spool, AsyncExitStack() as stack:
-        plain = await core.run(_plain, spool.file, core)
-        stack.callback(plain.close)
+    async with spooled(core, body) as spool, AsyncExitStack() as stack:
+        plain = await core.finish(_plain, spool.file, core)
+        stack.push_async_callback(core.run, plain.close)
         index = await core.run(ArchiveIndex, plain)
         for found in await core.run(_images, index):
-            image = await core.run(_add, core, plain, index, found)
+            image = await core.finish(_add, core, plain, index, found)
             names = [str(name) for name in found.names]
             if names:
                 await core.run(core.store.name, image.id, names)

@@ -210,7 +210,7 @@ class Puller:
                 await below.wait()
             meter = Meter(send, "Extracting", about, layer.size)
             counted = cast(BinaryIO, io.BufferedReader(_Counted(file, meter.add), 1 << 18))
-            await self._core.run(self._core.layers.add, counted, parent, diff_id)
+            await self._core.finish(self._core.layers.add, counted, parent, diff_id)
         await self._core.run(self._known.remember, diff_id, layer)
         send(step("Pull complete", about))
         done.set()

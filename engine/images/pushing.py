@@ -140,13 +140,16 @@ class Pusher:
                 send(step("Layer already exists", about))
                 return known
             meter = Meter(send, "Pushing", about, layer.tar_size)
-            with tempfile.TemporaryFile(dir=self._core.tmp) as file:
-                blob = await self._core.run(_compress, self._core.layers.tar(layer.chain_id), file)
+            file: BinaryIO = await self._core.run(tempfile.TemporaryFile, dir=self._core.tmp)
+            try:
+                blob = await self._core.finish(_compress, self._core.layers.tar(layer.chain_id), file)
                 if await upload.exists(session, blob.digest):
                     send(step("Layer already exists", about))
                 else:
                     await upload.send_blob(session, blob, file, self._core.executor, meter.set)
                     send(step("Pushed", about))
+            finally:
+                await asyncio.shield(self._core.run(file.close))
             await self._core.run(self._known.remember, layer.diff_id, blob)
             return blob
 

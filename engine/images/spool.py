@@ -6,14 +6,13 @@ import asyncio
 import hashlib
 import tempfile
 from collections.abc import AsyncIterable, AsyncIterator
-from concurrent.futures import Executor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import BinaryIO
 
 from pymachine.engine.images.archive.decompress import sniff
 from pymachine.engine.images.archive.pipeline import Feed
+from pymachine.engine.images.core import Core
 
 _BATCH = 1 << 20
 
@@ -40,9 +39,8 @@ class Spooled:
 
 
 @asynccontextmanager
-async def spooled(body: AsyncIterable[bytes], folder: Path, executor: Executor) -> AsyncIterator[Spooled]:
-    """All of *body* in a file in *folder*, at its start."""
-    loop = asyncio.get_running_loop()
+async def spooled(core: Core, body: AsyncIterable[bytes]) -> AsyncIterator[Spooled]:
+    """All of *body* in a file, at its start."""
     digest = hashlib.sha256()
     size = 0
 
@@ -51,15 +49,18 @@ async def spooled(body: AsyncIterable[bytes], folder: Path, executor: Executor) 
             digest.update(piece)
             file.write(piece)
 
-    with tempfile.TemporaryFile(dir=folder) as file:
+    file: BinaryIO = await core.run(tempfile.TemporaryFile, dir=core.tmp)
+    try:
         waiting: list[bytes] = []
         held = 0
         async for piece in body:
             waiting.append(piece)
             held += len(piece)
             if held >= _BATCH:
-                await loop.run_in_executor(executor, write, waiting)
+                await core.finish(write, waiting)
                 size, waiting, held = size + held, [], 0
-        await loop.run_in_executor(executor, write, waiting)
-        file.seek(0)
+        await core.finish(write, waiting)
+        await core.run(file.seek, 0)
         yield Spooled(file, size + held, "sha256:" + digest.hexdigest())
+    finally:
+        await asyncio.shield(core.run(file.close))  # freeing a large file takes its time

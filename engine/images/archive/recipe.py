@@ -36,6 +36,7 @@ class RecipeWriter:
         self._file: BinaryIO = open(folder / "recipe", "xb")  # noqa: SIM115 - closed by close() or abandon()
         self._squeeze = zlib.compressobj(1)
         self._raw = bytearray()
+        self._records = bytearray()
         self._number = -1
         self._numbers: dict[str, int] = {}
 
@@ -75,7 +76,7 @@ class RecipeWriter:
         """End the recipe."""
         self._flush_raw()
         self._write(b"E")
-        self._file.write(self._squeeze.flush())
+        self._file.write(self._squeeze.compress(self._records) + self._squeeze.flush())
         self._file.close()
 
     def abandon(self) -> None:
@@ -87,8 +88,11 @@ class RecipeWriter:
             self._write(b"R" + _LENGTH.pack(len(self._raw)) + self._raw)
             self._raw.clear()
 
-    def _write(self, data: bytes | bytearray) -> None:
-        self._file.write(self._squeeze.compress(data))
+    def _write(self, data: bytes) -> None:
+        self._records += data
+        if len(self._records) >= _BATCH:
+            self._file.write(self._squeeze.compress(self._records))
+            self._records.clear()
 
 
 def replay(folder: Path, tree_fd: int) -> Iterator[bytes]:

@@ -90,7 +90,7 @@ class Downloader:
         try:
             with file:
                 yield file
-            path.unlink(missing_ok=True)
+            await self._run(lambda: path.unlink(missing_ok=True))  # freeing a large file takes its time
         finally:
             if not lock.locked():
                 self._locks.pop(wanted.digest, None)
