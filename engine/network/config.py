@@ -28,7 +28,8 @@ class NetworkConfig:
     ip_forward: bool = True
     """Turn ``net.ipv4.ip_forward`` on when it is off."""
     userland_proxy: bool = True
-    """Forward in user space what the rules can't: connections to IPv6 addresses of the host."""
+    """Forward in user space what no rule catches: connections to IPv6 addresses of the host, and all of them when
+    someone has flushed the rules."""
     dns: tuple[str, ...] = ()
     dns_search: tuple[str, ...] = ()
     dns_opts: tuple[str, ...] = ()

@@ -1,7 +1,8 @@
-"""The user-land forwarder: carries to the container what reaches a held port and no rule has translated.
+"""The user-land forwarder: carries to the container what reaches a held port because no rule has translated it.
 
-That is IPv6 (containers have IPv4 addresses only), and everything when the engine runs without firewall
-rules. One `Relay` serves one port, on the daemon's event loop; while the daemon is down it does not.
+That is IPv6 (containers have IPv4 addresses only), what arrives after someone has flushed the rules, and
+everything when the engine runs without rules. One `Relay` serves one port, on the daemon's event loop; while
+the daemon is down it does not.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from typing import Any, cast
+from typing import Any
 
 from pymachine.engine.network.ports import HeldPort
 
@@ -30,18 +31,16 @@ class Relay:
         self._target = (address, port)
         self._tasks: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
-        self._datagrams: asyncio.DatagramTransport | None = None
+        self._datagrams: _UdpFront | None = None
 
     async def start(self) -> None:
-        """Serve from now on. Works on a duplicate of the held socket, which stays the port table's."""
+        """Serve from now on. The held socket stays the port table's, and nothing keeps it open after `close`."""
         if self._held.socket is None:
             return
-        copy = self._held.socket.dup()
         if self._held.binding.protocol == "tcp":
-            self._server = await asyncio.start_server(self._connected, sock=copy)
+            self._server = await asyncio.start_server(self._connected, sock=self._held.socket.dup())
         else:
-            loop = asyncio.get_running_loop()
-            self._datagrams, _ = await loop.create_datagram_endpoint(lambda: _UdpFront(self._target), sock=copy)
+            self._datagrams = _UdpFront(self._held.socket, self._target)
 
     def close(self) -> None:
         """Stop, and cut what is being carried."""
@@ -80,46 +79,56 @@ async def _carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
         writer.write_eof()
 
 
-class _UdpFront(asyncio.DatagramProtocol):
+class _UdpFront:
     """The published side: one `_UdpBack` for each client address."""
 
-    def __init__(self, target: tuple[str, int]) -> None:
+    def __init__(self, held: socket.socket, target: tuple[str, int]) -> None:
+        self._socket = held
         self._target = target
         self._backs: dict[Any, _UdpBack] = {}
-        self._transport: asyncio.DatagramTransport | None = None
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(held, self._arrived)
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.DatagramTransport, transport)
-
-    def datagram_received(self, data: bytes, address: Any) -> None:
-        back = self._backs.get(address)
-        if back is None:
-            if len(self._backs) >= _UDP_CLIENTS or self._transport is None:
-                return
-            try:
-                back = self._backs[address] = _UdpBack(self, address, self._transport, self._target)
-            except OSError:
-                return
-        back.send(data)
-
-    def connection_lost(self, error: Exception | None) -> None:
+    def close(self) -> None:
+        """Stop reading; the socket is its owner's to close."""
+        self._loop.remove_reader(self._socket)
         for back in list(self._backs.values()):
             back.close()
 
+    def answer(self, data: bytes, client: Any) -> None:
+        try:
+            self._socket.sendto(data, client)
+        except OSError:
+            pass  # udp: what can't be sent now is lost
+
     def forget(self, client: Any) -> None:
         self._backs.pop(client, None)
+
+    def _arrived(self) -> None:
+        try:
+            data, client = self._socket.recvfrom(_CHUNK)
+            back = self._backs.get(client)
+            if back is None:
+                if len(self._backs) >= _UDP_CLIENTS:
+                    return
+                back = self._backs[client] = _UdpBack(self, client, self._target)
+        except OSError:
+            return
+        back.send(data)
 
 
 class _UdpBack:
     """One client's socket towards the container."""
 
-    def __init__(
-        self, front: _UdpFront, client: Any, transport: asyncio.DatagramTransport, target: tuple[str, int]
-    ) -> None:
-        self._front, self._client, self._transport = front, client, transport
+    def __init__(self, front: _UdpFront, client: Any, target: tuple[str, int]) -> None:
+        self._front, self._client = front, client
         self._loop = asyncio.get_running_loop()
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
-        self._socket.connect(target)
+        try:
+            self._socket.connect(target)
+        except OSError:
+            self._socket.close()
+            raise
         self._loop.add_reader(self._socket, self._answered)
         self._timer = self._loop.call_later(_UDP_IDLE, self.close)
 
@@ -143,7 +152,7 @@ class _UdpBack:
         except OSError:
             return
         self._stay()
-        self._transport.sendto(data, self._client)
+        self._front.answer(data, self._client)
 
     def _stay(self) -> None:
         self._timer.cancel()

@@ -26,6 +26,7 @@ class Publisher:
     def __init__(self, config: NetworkConfig, find: Callable[[str], NetworkRecord]) -> None:
         self._find = find
         self._firewall = Firewall(config.bridge) if config.iptables else None
+        self._userland = config.userland_proxy
         ipv6 = config.userland_proxy and host_has_ipv6()
         self._ports = PortTable(default_ip=config.default_bind_ip, ipv6=ipv6)
 
@@ -90,7 +91,7 @@ class Publisher:
 
     async def _relay(self, state: LiveSandbox, endpoint: Endpoint) -> None:
         for held in state.held:
-            if self._firewall is None or ":" in held.binding.host_ip:
+            if self._firewall is None or self._userland:
                 relay = Relay(held, endpoint.ip_address, held.binding.container_port)
                 state.relays.append(relay)
                 await relay.start()

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -352,6 +353,31 @@ def test_the_daemon_stays_in_its_own_namespace_and_keeps_no_descriptors(in_lab: 
         namespace.end()
         await lab.controller.settle()
         await asyncio.sleep(0)  # closed transports drop their sockets in the loop's next turn
+
+    in_lab(body)
+
+
+def test_published_ports_outlive_flushed_rules(in_lab: InLab) -> None:
+    """The forwarder takes over; the next start writes the rules anew."""
+
+    async def body(lab: Lab) -> None:
+        sandbox, inside = await lab.container(PortBinding(80, "tcp", "0.0.0.0"), PortBinding(53, "udp", "0.0.0.0"))
+        subprocess.check_call(["iptables", "--wait", "-t", "nat", "-F", f"PYE-NAT-{lab.bridge}"])
+        async with outside_machine(lab) as (outside, host):
+            with tcp_server(inside, 80), udp_server(inside, 53):
+                assert (await ask_tcp(host, sandbox.ports[0].host_port, outside)).endswith("hello")
+                assert (await ask_udp(host, sandbox.ports[1].host_port, outside)).endswith("hello")
+
+    in_lab(body)
+
+
+def test_a_port_is_free_the_moment_its_container_is_released(in_lab: InLab) -> None:
+    async def body(lab: Lab) -> None:
+        first, _ = await lab.container(PortBinding(80, "tcp"), PortBinding(53, "udp"))
+        ports = [replace(port, host_ip="") for port in first.ports if port.host_ip == "0.0.0.0"]
+        for _ in range(5):
+            await lab.controller.release(first)
+            first, _ = await lab.container(*ports)
 
     in_lab(body)
 
