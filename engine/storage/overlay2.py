@@ -40,6 +40,8 @@ _log = logging.getLogger(__name__)
 class _Layer:
     link: str
     parent: str | None
+    opaque: bool
+    """Nothing below it shows: the kernel does not look for the mark on a layer's own root."""
 
 
 class Overlay2Driver(GraphDriver):
@@ -166,7 +168,7 @@ class Overlay2Driver(GraphDriver):
             if layer is None:
                 raise KeyError(f"no such layer: {top}")
             found.append(f"l/{layer.link}")
-            top = layer.parent
+            top = None if layer.opaque else layer.parent
         return found or ["empty"]
 
     def _in_use(self, chain_id: str) -> bool:
@@ -174,7 +176,9 @@ class Overlay2Driver(GraphDriver):
 
     def _publish_layer(self, making: Path, name: str, chain_id: str, parent: str | None) -> None:
         link = base64.b32encode(os.urandom(5)).decode()
-        write_document(making / "layer.json", {"chain_id": chain_id, "parent": parent, "link": link})
+        opaque = _is_opaque(making / "diff")
+        document = {"chain_id": chain_id, "parent": parent, "link": link, "opaque": opaque}
+        write_document(making / "layer.json", document)
         with self._lock:
             if chain_id in self._layers:
                 return
@@ -183,7 +187,7 @@ class Overlay2Driver(GraphDriver):
             # The link first: one that points nowhere is swept, a layer without its link would be lost.
             (self._root / "l" / link).symlink_to(f"../layers/{name}/diff")
             os.rename(making, self._root / "layers" / name)
-            self._layers[chain_id] = _Layer(link, parent)
+            self._layers[chain_id] = _Layer(link, parent, opaque)
 
     def _discard(self, path: Path) -> Path:
         """Make *path* vanish at once, by a rename; the slow removal comes after."""
@@ -216,7 +220,7 @@ class Overlay2Driver(GraphDriver):
                 _log.warning("dropping the damaged layer %s", folder.name)
                 remove_tree(folder)
                 continue
-            self._layers[document["chain_id"]] = _Layer(document["link"], document["parent"])
+            self._layers[document["chain_id"]] = _Layer(document["link"], document["parent"], document["opaque"])
         for folder in (self._root / "containers").iterdir():
             document = read_document(folder / "container.json")
             if document is None:
@@ -227,6 +231,13 @@ class Overlay2Driver(GraphDriver):
         for path in (self._root / "l").iterdir():
             if path.name not in links:
                 path.unlink()
+
+
+def _is_opaque(folder: Path) -> bool:
+    try:
+        return os.getxattr(folder, "trusted.overlay.opaque") == b"y"
+    except OSError:
+        return False
 
 
 def _remove_mount_points(holder: Path) -> None:
