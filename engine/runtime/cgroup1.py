@@ -34,7 +34,7 @@ class CgroupV1:
 
     def update(self, resources: Resources) -> list[str]:
         settings, warnings = [], []
-        for controller, file, value, purpose in _settings(resources):
+        for controller, file, value, purpose in settings_of(resources):
             if controller in self._folders:
                 settings.append((f"{self._folders[controller]}/{file}", value, purpose))
             else:
@@ -113,7 +113,7 @@ def _processes(folder: str) -> list[int]:
     return found
 
 
-def _settings(limits: Resources) -> list[tuple[str, str, str, str]]:
+def settings_of(limits: Resources) -> list[tuple[str, str, str, str]]:
     """Controller, file, value and purpose of each limit, in an order that the kernel takes."""
     found = [
         ("memory", "memory.limit_in_bytes", limits.memory, "memory limit"),

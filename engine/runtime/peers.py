@@ -104,5 +104,10 @@ class Peers:
             self.drop(peer)
             return
         peer.inbox.feed(data)
-        while peer in self._peers and (message := peer.inbox.next()) is not None:
-            self._handle(peer, message)
+        try:
+            while peer in self._peers and (message := peer.inbox.next()) is not None:
+                self._handle(peer, message)
+        except (LookupError, TypeError, ValueError, AttributeError):
+            if peer in self._peers:  # it talks nonsense, or another version's language
+                self._lost(peer)
+                self.drop(peer)

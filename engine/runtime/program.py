@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
     from pymachine.engine.runtime.spec import Process
 
+IGNORED_SIGNALS = (1, 2, 3, 13, 15, 25)
+"""HUP INT QUIT PIPE TERM XFSZ: ignored by the shim (or by Python), to be given back to the program."""
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 NOT_FOUND, NOT_EXECUTABLE, NOT_STARTED = 127, 126, 128
 
@@ -118,7 +120,7 @@ def _change_folder(cwd: str) -> None:
 
 def become(process: Process, identity: users.Identity, bpf: bytes) -> NoReturn:
     """Steps 2 to 5; raises `Failure` when the program can't be run."""
-    sys_.reset_signals()
+    sys_.reset_signals(IGNORED_SIGNALS)
     _change_folder(process.cwd or "/")
     keep = capabilities.mask_of(process.capabilities)
     capabilities.drop_bounding(keep)

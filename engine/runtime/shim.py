@@ -39,7 +39,7 @@ from pymachine.engine.runtime.channel import Channel, prefix_of
 from pymachine.engine.runtime.execs import Exec
 from pymachine.engine.runtime.loop import READ, Loop
 from pymachine.engine.runtime.peers import Peer, Peers
-from pymachine.engine.runtime.program import NOT_STARTED
+from pymachine.engine.runtime.program import IGNORED_SIGNALS, NOT_STARTED
 from pymachine.engine.runtime.stdio import Client, Streams
 
 TYPE_CHECKING = False
@@ -49,7 +49,6 @@ if TYPE_CHECKING:
 
     from pymachine.engine.runtime.spec import ContainerSpec
 
-_LEFT_ALONE = (1, 2, 3, 13, 15)  # HUP INT QUIT PIPE TERM: meant for the daemon; a shim goes when its container does
 _KILL_SECONDS = 10.0
 _EINVAL, _EIO, _EOPNOTSUPP = 22, 5, 95
 
@@ -66,6 +65,7 @@ class Shim:
         self._streams = Streams(self._loop, logfile.open_writer(spec.log), tty=spec.process.tty)
         self._channel = Channel(self._loop, self._streams, "create", self._set_up_ended)
         self._execs: dict[int, Exec] = {}
+        self._ending: list[Streams] = []
         self._pid = 0
         self._started_at = 0.0
         self._over = False
@@ -82,8 +82,13 @@ class Shim:
             self._start(bpf, wait=wait)
         except (OSError, ValueError) as error:
             self.fail(f"{prefix_of('create')}: {error}: unknown", NOT_STARTED)
-        while not self._over or self._streams.busy:
+        while not self._over or self._unread():
             self._loop.step()
+
+    def _unread(self) -> bool:
+        """Whether a client has yet to read what a process said last."""
+        self._ending = [streams for streams in self._ending if streams.busy]
+        return self._streams.busy or bool(self._ending)
 
     # --- start
 
@@ -173,6 +178,8 @@ class Shim:
 
     def _exec_ended(self, ended: Exec, code: int) -> None:
         ended.ended()
+        if ended.streams.busy:
+            self._ending.append(ended.streams)
         self._peers.tell({"exec_exit": ended.key, "code": code, "finished_at": time.time()})
 
     def _container_ended(self, code: int) -> None:
@@ -180,18 +187,27 @@ class Shim:
         finished_at = time.time()
         self._kill_rest()
         self._streams.drain()
-        if self._streams.log is not None:
-            self._streams.log.close()
-            self._streams.log = None
+        self._close_log()
         killed = self._cgroup.oom_kills() > 0 if self._cgroup else False
         self._exit = {"code": code, "finished_at": finished_at, "oom_killed": killed}
-        record.write_exit(code, finished_at, oom_killed=killed)
+        try:
+            record.write_exit(code, finished_at, oom_killed=killed)
+        except OSError:
+            pass  # a full disk: a daemon that is there hears of it all the same
         self._remove_cgroup()
         self._peers.close()
         record.forget(exited=True)
         self._over = True
         self._peers.tell({"exit": self._exit})
         self._streams.end()
+
+    def _close_log(self) -> None:
+        if self._streams.log is not None:
+            try:
+                self._streams.log.close()
+            except OSError:
+                pass  # as in Streams
+            self._streams.log = None
 
     def _kill_rest(self) -> None:
         """End what outlives the first process: execs, and all others where the pid namespace is not its own."""
@@ -345,7 +361,7 @@ def _detach() -> None:
     """Own session, no stream of the daemon's, nothing that ends it but its container's end."""
     os.setsid()
     sys_.set_name("pyengine-shim")
-    sys_.ignore_signals(_LEFT_ALONE)
+    sys_.ignore_signals(IGNORED_SIGNALS)  # meant for the daemon; a shim goes when its container does
     sys_.default_signal(sys_.SIGCHLD)  # ignored by the spawner; a shim waits for its children
     sys_.prctl(sys_.PR_SET_CHILD_SUBREAPER, 1)
     null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)

@@ -28,6 +28,7 @@ def main(fd: int, exec_root: str) -> None:  # pragma: no cover - the spawner's o
     """Serve the daemon on the socket *fd* until it goes."""
     daemon = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET, 0, fd)
     sys_.set_name("pyengine-spawn")
+    sys_.reset_all_signals()
     cgroups.hierarchies()
     _import_the_rest()
     rehearsal.rehearse(exec_root)

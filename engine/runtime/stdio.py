@@ -111,7 +111,10 @@ class Streams:
             return 0
         stream = self._sources[fd]
         if self.log is not None:
-            self.log.write(stream, data, time.time_ns())
+            try:
+                self.log.write(stream, data, time.time_ns())
+            except OSError:
+                pass  # a full disk must not stop the container; what does not fit is lost
         self._give(stream, data)
         return len(data)
 

@@ -55,6 +55,7 @@ CLONE_NEWPID = 0x20000000
 CLONE_NEWNET = 0x40000000
 SIGCHLD = 17
 SIGKILL = 9
+SIGXFSZ = 25
 SIGTERM = 15
 SIGPIPE = 13
 # --- prctl(2)
@@ -286,13 +287,15 @@ def default_signal(number: int) -> None:
     _signal(number, ctypes.c_void_p(0))
 
 
-def reset_signals() -> None:
-    """Every signal's default action and an empty mask: what a container's program must find.
-
-    Python itself starts with SIGPIPE and SIGXFSZ ignored, and whoever started the daemon may have ignored more.
-    """
-    default = ctypes.c_void_p(0)
+def reset_all_signals() -> None:
+    """Every signal's default action: whoever started the daemon may have ignored some."""
     for number in range(1, 65):
         if number not in (SIGKILL, 19, 32, 33):  # SIGKILL, SIGSTOP; 32 and 33 are glibc's own
-            _signal(number, default)
+            default_signal(number)
+
+
+def reset_signals(ignored: tuple[int, ...]) -> None:
+    """Default actions for *ignored*, and an empty mask: what a program must find."""
+    for number in ignored:
+        default_signal(number)
     sigprocmask(SIG_SETMASK, ())
