@@ -214,19 +214,19 @@ class Overlay2Driver(GraphDriver):
 
     def _load(self) -> None:
         for folder in (self._root / "layers").iterdir():
-            document = read_document(folder / "layer.json")
-            link = self._root / "l" / str((document or {}).get("link"))
-            if document is None or not link.is_symlink():
+            document = read_document(folder / "layer.json") or {}
+            layer = _Layer(str(document.get("link")), document.get("parent"), bool(document.get("opaque")))
+            if document.get("chain_id") == f"sha256:{folder.name}" and (self._root / "l" / layer.link).is_symlink():
+                self._layers[document["chain_id"]] = layer
+            else:
                 _log.warning("dropping the damaged layer %s", folder.name)
                 remove_tree(folder)
-                continue
-            self._layers[document["chain_id"]] = _Layer(document["link"], document["parent"], document["opaque"])
         for folder in (self._root / "containers").iterdir():
-            document = read_document(folder / "container.json")
-            if document is None:
+            container = read_document(folder / "container.json")
+            if container is None:
                 _log.warning("the writable layer of container %s is damaged", folder.name)
                 continue
-            self._containers[folder.name] = document["top"]
+            self._containers[folder.name] = container["top"]
         links = {layer.link for layer in self._layers.values()}
         for path in (self._root / "l").iterdir():
             if path.name not in links:
