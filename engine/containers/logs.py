@@ -97,6 +97,6 @@ def _encode(entries: Iterable[LogEntry], container: Container, wish: Wish) -> by
 def _stamped(entry: LogEntry) -> bytes:
     """The entry with its time before each line."""
     stamp = rfc3339(entry.time).encode() + b" "
-    lines = entry.data.splitlines(keepends=True)
+    lines = entry.lines()
     first = b"" if entry.continued else stamp
     return first + stamp.join(lines)

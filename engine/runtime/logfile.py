@@ -50,6 +50,13 @@ JSON_PIECE = 16 * 1024
 """The longest piece of a line in ``json-file``, as in Docker."""
 
 
+def split_lines(data: bytes) -> list[bytes]:
+    """*data* cut after each newline, and only there (``bytes.splitlines`` cuts at carriage returns as well)."""
+    lines = [line + b"\n" for line in data.split(b"\n")]
+    last = lines.pop()[:-1]
+    return [*lines, last] if last else lines
+
+
 def frame(stream: int, data: bytes, when: int) -> bytes:
     """One frame of the ``local`` format."""
     length = len(data).to_bytes(4, "big")
@@ -165,7 +172,7 @@ class JsonLog:
     def write(self, stream: int, data: bytes, when: int) -> None:
         data = self._held[stream] + data
         end = data.rfind(b"\n") + 1
-        pieces = [piece for line in data[:end].splitlines(keepends=True) for piece in _pieces(line)]
+        pieces = [piece for line in split_lines(data[:end]) for piece in _pieces(line)]
         rest = data[end:]
         while len(rest) >= JSON_PIECE:
             pieces.append(rest[:JSON_PIECE])

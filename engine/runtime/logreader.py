@@ -13,7 +13,7 @@ read, a timer or inotify to follow)::
     reader.close()
 
 An entry has whole lines of one stream and one moment, perhaps many: who only passes bytes on need not cut them,
-and who writes the time before each line does it by ``data.splitlines(keepends=True)``. Only a line that is longer
+and who writes the time before each line takes `LogEntry.lines`. Only a line that is longer
 than `LONG_LINE` comes in pieces, all but the first marked ``continued``.
 """
 
@@ -47,6 +47,10 @@ class LogEntry:
     data: bytes
     continued: bool = False
     """It begins in the middle of a line, after an entry of the same stream that did not end in a newline."""
+
+    def lines(self) -> list[bytes]:
+        """The lines, each with its newline; a carriage return does not end one."""
+        return logfile.split_lines(self.data)
 
 
 class LogReader:
@@ -217,7 +221,7 @@ class JsonFrames:
         frames: list[Frame] = []
         texts: list[str] = []
         when = stream = 0
-        for line in data[:end].splitlines():
+        for line in data[:end].split(b"\n"):
             try:
                 item = json.loads(line)
                 at = (self._time(item["time"]), logfile.STDERR if item["stream"] == "stderr" else logfile.STDOUT)

@@ -58,6 +58,15 @@ def test_a_line_written_in_parts_is_one_entry(tmp_path: Path, driver: Driver) ->
 
 
 @both
+def test_a_carriage_return_does_not_end_a_line(tmp_path: Path, driver: Driver) -> None:
+    spec = spec_for(tmp_path, driver)
+    write(spec, b"10%\r20%\rdone\nnext\n")
+    entries = read(spec)
+    assert [line for entry in entries for line in entry.lines()] == [b"10%\r20%\rdone\n", b"next\n"]
+    assert text(read(spec, tail=2)) == b"10%\r20%\rdone\nnext\n"
+
+
+@both
 def test_a_last_line_without_newline_is_kept(tmp_path: Path, driver: Driver) -> None:
     spec = spec_for(tmp_path, driver)
     write(spec, b"one\nprompt> ")
