@@ -40,6 +40,5 @@ def set_up(level: str) -> None:
 def set_level(level: str) -> None:
     """Log from *level* on (one of daemon.json's names)."""
     logging.getLogger().setLevel(_LEVELS.get(level, logging.CRITICAL))
-    # asyncio and pyroute2 at their debug level tell of each poll: of no use to anyone who runs an engine.
-    for name in ("asyncio", "pyroute2"):
-        logging.getLogger(name).setLevel(logging.WARNING)
+    # asyncio at its debug level tells of each poll: of no use to anyone who runs an engine.
+    logging.getLogger("asyncio").setLevel(logging.WARNING)

@@ -22,7 +22,7 @@ from pymachine.machine.errors import ProvisionError
 
 PACKAGES = ("dockerapi", "engine", "swarm")
 """Our own subpackages that hosts need."""
-LIBRARIES = ("h11", "pyroute2")
+LIBRARIES = ("h11",)
 """Bundled pure-Python libraries (docs/dependencies.md)."""
 _TIME = 315532800
 """1 January 1980: the same in every build, and no archive format objects to it."""

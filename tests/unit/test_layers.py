@@ -26,7 +26,7 @@ ALLOWED: dict[str, set[str]] = {
 
 LIBRARIES: dict[str, set[str]] = {
     "dockerapi": {"h11"},
-    "engine": {"h11", "pyroute2"},
+    "engine": {"h11"},
     "swarm": {"h11"},
 }
 """What goes to hosts uses nothing beyond the standard library and what the release bundles."""

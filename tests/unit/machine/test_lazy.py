@@ -8,7 +8,7 @@ import pytest
 
 from support.program import environment
 
-HEAVY = ("asyncio", "boto3", "botocore", "cryptography", "jinja2", "libvirt", "paramiko", "pyroute2")
+HEAVY = ("asyncio", "boto3", "botocore", "cryptography", "jinja2", "libvirt", "paramiko")
 
 PROBE = f"""
 import sys
