@@ -40,8 +40,18 @@ class Documents:
         try:
             _replace(target, data)
         except FileNotFoundError:
-            os.mkdir(f"{self._root}/{container.id}", 0o710)
-            _replace(target, data)
+            self._make(container.id, data)
+
+    def _make(self, container_id: str, data: bytes) -> None:
+        """The directory and its document come to exist together, by one rename."""
+        making = f"{self._root}/.{container_id}"
+        os.mkdir(making, 0o710)
+        _replace(f"{making}/config.json", data)
+        os.rename(making, f"{self._root}/{container_id}")
+
+    def known(self) -> set[str]:
+        """The ids of all containers on disk, damaged documents included."""
+        return {name for name in os.listdir(self._root) if _ID.match(name)}
 
     def flush(self, container_id: str) -> None:
         """Force a document to the disk; quietly nothing when it has gone meanwhile. Blocks."""
@@ -63,6 +73,8 @@ class Documents:
         """Every container on disk; a damaged document is skipped with a logged line."""
         for folder in sorted(self._root.iterdir()):
             if not _ID.match(folder.name):
+                if folder.name.startswith("."):
+                    shutil.rmtree(folder, ignore_errors=True)  # half made when a daemon was killed
                 continue
             try:
                 container = from_document(json.loads((folder / "config.json").read_bytes()))

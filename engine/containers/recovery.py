@@ -41,8 +41,16 @@ class Recovery:
                 container.name = container.id[:12]
                 self._context.registry.add(container)
             await self._note_volumes(container)
+        await asyncio.to_thread(self._remove_orphans)
         await asyncio.gather(*(self._find(container) for container in self._context.registry))
         return [container.sandbox for container in self._context.registry if container.handle and container.sandbox]
+
+    def _remove_orphans(self) -> None:
+        """Writable layers whose containers were being made or removed when the old daemon was killed."""
+        known = self._context.documents.known()
+        for container_id in self._context.graph.containers():
+            if container_id not in known:
+                self._context.graph.remove_container(container_id)
 
     async def _note_volumes(self, container: Container) -> None:
         names = [point.name for point in container.mounts if point.type == "volume"]

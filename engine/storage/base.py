@@ -52,6 +52,10 @@ class GraphDriver(ABC):
         """How an existing container's root is mounted; `KeyError` when there is none."""
 
     @abstractmethod
+    def containers(self) -> Iterator[str]:
+        """The ids of all containers that have a writable layer."""
+
+    @abstractmethod
     def remove_container(self, container_id: str) -> None:
         """Remove a container's writable layer; fine when absent."""
 

@@ -119,6 +119,9 @@ class Overlay2Driver(GraphDriver):
             raise KeyError(container_id)
         return self._rootfs(folder, document["lower"])
 
+    def containers(self) -> Iterator[str]:
+        return iter(list(self._containers))
+
     def remove_container(self, container_id: str) -> None:
         with self._lock:
             if container_id not in self._containers:

@@ -87,6 +87,9 @@ class VfsDriver(GraphDriver):
     def container_rootfs(self, container_id: str) -> Rootfs:
         return Rootfs("bind", source=str(self._tree(container_id)))
 
+    def containers(self) -> Iterator[str]:
+        return iter(list(self._containers))
+
     def remove_container(self, container_id: str) -> None:
         with self._lock:
             if container_id not in self._containers:

@@ -75,9 +75,12 @@ def test_damaged_documents_hide_no_others(tmp_path: Path, text: str, caplog: pyt
     documents.save(container("b" * 64, "bad"))
     (tmp_path / ("b" * 64) / "config.json").write_text(text)
     (tmp_path / "unrelated").mkdir()
+    (tmp_path / f".{'c' * 64}").mkdir()
     with caplog.at_level(logging.ERROR):
         assert [found.name for found in documents.load()] == ["good"]
     assert "bbbbbbbbbbbb skipped" in caplog.text
+    assert documents.known() == {"a" * 64, "b" * 64}
+    assert not (tmp_path / f".{'c' * 64}").exists()
 
 
 def test_a_document_in_the_wrong_place_is_damaged(tmp_path: Path) -> None:
