@@ -20,7 +20,8 @@ demo: setup
 
 test:
 	@scripts/setup --tests
-	$(PYTEST) $(ARGS)
+	@PYTHONPATH=tests .venv/bin/python -m support.sweep
+	scripts/sandbox $(PYTEST) $(ARGS)
 
 unit:
 	@scripts/setup --lint

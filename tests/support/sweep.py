@@ -1,0 +1,106 @@
+"""Remove what a killed test run left: local machines, bridges, firewall chains, control groups, folders.
+
+Tests name what they make so that this finds it; run it only while no tests run (``make clean`` does, and
+``make test`` before it starts). A run's processes and mounts go with the namespaces that ``scripts/sandbox``
+gave it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pymachine.drivers.local.driver import LocalDriver
+from pymachine.drivers.local.options import Options
+from pymachine.drivers.local.removal import remove_tree
+from pymachine.drivers.testing import Workbench
+
+PLACES = ("/tmp", "/var/tmp")
+FOLDERS = "pymachine-*"
+LINKS = re.compile(r"pye[0-9a-f]{3,6}|bench-ours")
+"""Bridges that tests and benchmarks give their engines."""
+CGROUPS = ("pye[0-9a-f]*[0-9a-f]", "pymachine-test-*")
+_CHAIN = re.compile(r"^:(PYE-[A-Z]+-(\S+)) ", re.MULTILINE)
+
+
+def sweep() -> list[str]:
+    """Remove all of it; what was removed, in words."""
+    return [*_machines(), *_links(), *_chains(), *_cgroups(), *_folders()]
+
+
+def _folders_of_tests() -> list[Path]:
+    return [path for place in PLACES for path in Path(place).glob(FOLDERS) if path.is_dir() and not path.is_symlink()]
+
+
+def _machines() -> Iterator[str]:
+    for folder in _folders_of_tests():
+        for root in (folder, folder / "root"):
+            for machine in root.glob("machines/*"):
+                _remove_machine(root, machine.name)
+                yield f"machine {machine.name}"
+
+
+def _remove_machine(root: Path, machine_id: str) -> None:
+    os.environ["PYMACHINE_LOCAL_ROOT"] = str(root)
+    os.environ.setdefault("PYMACHINE_IMAGE_ROOT", "/var/lib/pymachine/images")
+    with tempfile.TemporaryDirectory(prefix="pymachine-sweep-") as folder:
+        bench = Workbench(Path(folder), name="leftover", timeout=60)
+        bench.machine_id = machine_id
+        driver: Any = LocalDriver(Options(), bench.context())
+        driver.remove()
+
+
+def _links() -> Iterator[str]:
+    for link in Path("/sys/class/net").iterdir():
+        alias = link / "ifalias"
+        ours = LINKS.fullmatch(link.name) or (alias.exists() and "pymachine-" in alias.read_text())
+        if ours and (link / "bridge").exists():
+            subprocess.run(["ip", "link", "delete", link.name], check=False)
+            yield f"bridge {link.name}"
+
+
+def _chains() -> Iterator[str]:
+    """Chains of engines whose bridge is gone."""
+    for table in ("raw", "nat", "filter"):
+        saved = subprocess.run(["iptables-save", "-t", table], capture_output=True, text=True).stdout
+        chains = [chain for chain, bridge in _CHAIN.findall(saved) if LINKS.fullmatch(bridge)]
+        for line in saved.splitlines():
+            if line.startswith("-A ") and any(line.endswith(f" -j {chain}") for chain in chains):
+                words = line.split()
+                subprocess.run(["iptables", "-w", "-t", table, "-D", *words[1:]], check=False)
+        for action in ("-F", "-X"):
+            for chain in chains:
+                subprocess.run(["iptables", "-w", "-t", table, action, chain], check=False)
+        yield from (f"chain {chain}" for chain in chains)
+
+
+def _cgroups() -> Iterator[str]:
+    for pattern in CGROUPS:
+        for parent in Path("/sys/fs/cgroup").glob(f"*/{pattern}"):
+            for folder in sorted((path for path in parent.rglob("*") if path.is_dir()), reverse=True):
+                _rmdir(folder)
+            _rmdir(parent)
+            yield f"control group {parent}"
+
+
+def _rmdir(path: Path) -> None:
+    try:
+        path.rmdir()
+    except OSError as error:
+        print(f"sweep: {path} stays: {error.strerror}")
+
+
+def _folders() -> Iterator[str]:
+    for folder in _folders_of_tests():
+        remove_tree(folder)
+        yield f"folder {folder}"
+
+
+if __name__ == "__main__":
+    for item in sweep():
+        print(f"removed {item}")
