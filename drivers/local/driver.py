@@ -11,6 +11,7 @@ from pathlib import Path
 from pymachine.drivers.base import Context, Driver, State
 from pymachine.drivers.local import bridge, cgroups, checks, jsonfile, launch, process, readiness, seed
 from pymachine.drivers.local import options as local_options
+from pymachine.drivers.local.faults import told
 from pymachine.drivers.local.images.catalog import Catalog, Image
 from pymachine.drivers.local.images.recipe import DEFAULT_IMAGE
 from pymachine.drivers.local.layout import Layout, MachinePaths, veth_name
@@ -25,7 +26,7 @@ POWER_OFF = signal.SIGRTMIN + 4
 ASK_AGAIN_SECONDS = 2.0
 """A machine that is just booting does not hear the first request."""
 KILL_SECONDS = 20.0
-RESOURCES = ("address", "subnet", "image")
+RESOURCES = ("address", "subnet", "image", "root")
 """What this driver keeps in the record."""
 RESOLVED = Path("/run/systemd/resolve/resolv.conf")
 
@@ -60,42 +61,48 @@ class LocalDriver(Driver):
 
     def start(self) -> None:
         """Start a stopped host; fine when running."""
-        self._require_machine()
-        self._boot(time.monotonic() + self.context.timeout)
+        with told("starting the machine"):
+            self._require_machine()
+            self._boot(time.monotonic() + self.context.timeout)
 
     def stop(self) -> None:
         """Power the host off; fine when stopped. Raises `DeadlineExceeded` when it does not go."""
-        running = self._running()
-        if running is not None:
-            self._power_off(running)
-        self._sweep()
+        with told("stopping the machine"):
+            running = self._running()
+            if running is not None:
+                self._power_off(running)
+            self._sweep()
 
     def kill(self) -> None:
         """Stop at once; fine when stopped."""
-        running = self._running()
-        if running is not None:
-            running.signal(signal.SIGKILL)
-            if not running.wait(KILL_SECONDS):
-                raise DeadlineExceeded("killing the machine", KILL_SECONDS, look_at=str(self._paths.console))
-        self._sweep()
+        with told("killing the machine"):
+            running = self._running()
+            if running is not None:
+                running.signal(signal.SIGKILL)
+                if not running.wait(KILL_SECONDS):
+                    raise DeadlineExceeded("killing the machine", KILL_SECONDS, look_at=str(self._paths.console))
+            self._sweep()
 
     def remove(self) -> None:
         """Remove the host and all that create made; fine when there is nothing."""
+        self._check_root()
         self.kill()
-        self._leases.release(self.context.machine_id)
-        remove_tree(self._paths.directory)
-        self._catalog.unpin(self.context.machine_id)
-        _remove_if_empty(self._layout.machines)
+        with told("removing the machine"):
+            remove_tree(self._paths.directory)  # first: on a full disk it makes the room that the rest needs
+            self._leases.release(self.context.machine_id)
+            self._catalog.unpin(self.context.machine_id)
+            _remove_if_empty(self._layout.machines)
         if any([self.context.resources.pop(name, None) for name in RESOURCES]):
             self.context.save()
 
     def state(self) -> State:
         """Running, Starting, Stopped; Error when its files are gone, none when create has not made anything."""
-        if not self._paths.directory.is_dir():
-            return State.ERROR if self.context.resources.get("address") else State.NONE
-        if self._running():
-            return State.RUNNING
-        return State.STARTING if launch.starting(self._paths) else State.STOPPED
+        with told("asking for the machine's state"):
+            if not self._paths.directory.is_dir():
+                return State.ERROR if self.context.resources.get("address") else State.NONE
+            if self._running():
+                return State.RUNNING
+            return State.STARTING if launch.starting(self._paths) else State.STOPPED
 
     def address(self) -> str:
         """The address that the machine has for its whole life."""
@@ -129,7 +136,8 @@ class LocalDriver(Driver):
     def _step(self, name: str, action: Callable[[], dict[str, str]], **facts: str) -> None:
         """One journalled step; each action finds out itself what is there already."""
         self.context.journal.begin(name, **facts)
-        made = action()
+        with told(name.replace("create.", "making the machine's ")):
+            made = action()
         self.context.resources.update(made)
         self.context.save()
         self.context.journal.complete(name, **made)
@@ -137,7 +145,7 @@ class LocalDriver(Driver):
     def _make_directory(self) -> dict[str, str]:
         self._paths.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         jsonfile.write(self._paths.record, {"id": self.context.machine_id, "name": self.context.name})
-        return {}
+        return {"root": self._layout.identity(make=True)}
 
     def _pin_image(self) -> dict[str, str]:
         wanted = self.context.resources.get("image") or self.options.image or DEFAULT_IMAGE
@@ -176,6 +184,7 @@ class LocalDriver(Driver):
             if lock is not None:
                 self._sweep()
                 self._write_resolv_conf()
+                self.context.report(f"Booting at {lease.address}")
                 launch.start(self._launch(lease), lock)
         readiness.wait_for_banner(
             str(lease.address),
@@ -239,7 +248,17 @@ class LocalDriver(Driver):
         cgroups.remove(launch.cgroup_name(self.context.machine_id))
         bridge.remove_port(veth_name(self.context.machine_id))
 
+    def _check_root(self) -> None:
+        """A machine of another local root would seem to be gone, and stay."""
+        ours, its = self._layout.identity(), self.context.resources.get("root")
+        if ours and its and ours != its:
+            raise DriverError(
+                f'machine "{self.context.name}" was made under another local root than {self._layout.root}',
+                hint="set PYMACHINE_LOCAL_ROOT as it was when the machine was made (sudo -E keeps it)",
+            )
+
     def _require_machine(self) -> None:
+        self._check_root()
         if not self._paths.upper.is_dir():
             raise DriverError(
                 f'the files of machine "{self.context.name}" are gone from {self._layout.machines}',

@@ -3,6 +3,7 @@
 ::
 
     /var/lib/pymachine              $PYMACHINE_LOCAL_ROOT
+    ├── id                          names this root
     ├── images/                     $PYMACHINE_IMAGE_ROOT
     ├── network/state.json          subnets, bridges and who has which address
     └── machines/<id>/
@@ -19,6 +20,7 @@
 from __future__ import annotations
 
 import os
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,6 +96,21 @@ class Layout:
     @property
     def network(self) -> Path:
         return self.root / "network"
+
+    def identity(self, *, make: bool = False) -> str:
+        """An id of this local root, so that machines know theirs; empty when it has none and is not to *make* it."""
+        path = self.root / "id"
+        if make and not path.exists():
+            self.root.mkdir(parents=True, exist_ok=True)
+            new = self.root / f".id.{uuid.uuid4()}"
+            new.write_text(str(uuid.uuid4()))
+            try:
+                os.link(new, path)  # never replaces: whoever comes first wins, and all agree
+            except FileExistsError:
+                pass
+            finally:
+                new.unlink()
+        return path.read_text().strip() if path.exists() else ""
 
     def machine(self, machine_id: str) -> MachinePaths:
         """The folder of a machine. Its id is checked: it becomes part of paths that are removed."""

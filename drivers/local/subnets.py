@@ -67,7 +67,7 @@ class Leases:
 
     def release(self, machine_id: str) -> None:
         """Give the address back; the subnet's last one takes the bridge and its rules with it."""
-        if not self._path.exists():
+        if self.find(machine_id) is None:
             return
         with locked(bridge.LOCK, "waiting for the network lock"):
             state = self._load()

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pymachine.drivers.local import host, jsonfile
+from pymachine.drivers.local.faults import told
 from pymachine.drivers.local.images import recipe as recipes
 from pymachine.drivers.local.images.catalog import Catalog, Image
 from pymachine.drivers.local.images.digest import tree_digest
@@ -64,6 +65,13 @@ def build(
     """
     chosen = recipe or recipes.find(name)
     catalog = Catalog((layout or Layout.from_environment()).images)
+    with told("building the image"):
+        return _build_if_needed(catalog, name, chosen, report, force=force)
+
+
+def _build_if_needed(
+    catalog: Catalog, name: str, chosen: Recipe, report: Callable[[str], None], *, force: bool
+) -> Image:
     if not force and (image := _present(catalog, name, chosen)):
         report(f"Image {name} is up to date ({image.digest[:12]})")
         return image

@@ -405,3 +405,35 @@ def test_stop_does_not_wait_long_for_who_ignores_it() -> None:
         machine.bench.timeout = 45
         machine.driver.stop()
         assert machine.driver.state() is State.STOPPED
+
+
+def test_a_full_disk_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Before, by the check; and by create itself, whose remains can be removed."""
+    small = tmp_path / "small"
+    small.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=20k", "tmpfs", small], check=True)
+    try:
+        monkeypatch.setenv("PYMACHINE_LOCAL_ROOT", str(small))
+        with local_machine() as machine:
+            with pytest.raises(PreCreateCheckFailed, match="only 0 MiB are free"):
+                machine.driver.pre_create_check()
+            with pytest.raises(DriverError, match="No space left on device") as caught:
+                machine.driver.create()
+            assert "\n" not in str(caught.value)
+            machine.driver.remove()
+            assert machine.driver.leftovers() == []
+    finally:
+        subprocess.run(["umount", small], check=True)
+
+
+def test_a_machine_of_another_local_root_is_not_lost(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """With the variable not set as it was, start and remove say so instead of finding nothing."""
+    with local_machine() as machine:
+        machine.create()
+        with monkeypatch.context() as other:
+            other.setenv("PYMACHINE_LOCAL_ROOT", str(tmp_path))
+            Layout.from_environment().identity(make=True)
+            for operation in (machine.driver.remove, machine.driver.start):
+                with pytest.raises(DriverError, match="another local root"):
+                    operation()
+        assert machine.ssh("echo unharmed") == "unharmed"
