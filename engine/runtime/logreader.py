@@ -25,7 +25,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from pymachine.engine.runtime import logfile
 from pymachine.engine.runtime.spec import LogSpec
@@ -205,6 +205,7 @@ def _end_of_whole_frames(pread: Pread, size: int) -> int:
     return at
 
 
+_HEAD, _STREAM = b'{"log":"', b'","stream":"'
 _LINE_END = b'\\n","stream"'
 """What follows a line's text in ``json-file``. Text of the container's own has its quotes escaped, and pieces of a
 long line don't have the newline."""
@@ -219,23 +220,38 @@ class JsonFrames:
     def cut(self, data: bytes) -> tuple[list[Frame], int]:
         end = data.rfind(b"\n") + 1
         frames: list[Frame] = []
-        texts: list[str] = []
-        when = stream = 0
-        for line in data[:end].split(b"\n"):
+        lines: list[bytes] = []
+        tail = b""
+        for line in data[: end - 1].split(b"\n") if end else ():
+            # Lines that were written together end alike, stream and time: only their texts are looked at one by one.
+            if lines and line.endswith(tail):
+                lines.append(line)
+                continue
+            self._add(frames, lines, tail)
+            lines, tail = [line], line[line.rfind(_STREAM) :]
+        self._add(frames, lines, tail)
+        return frames, end
+
+    def _add(self, frames: list[Frame], lines: list[bytes], tail: bytes) -> None:
+        """Add what *lines*, which all end in *tail*, say: as one frame when they are as simple as ours."""
+        try:
+            ending = json.loads(b'{"log":"' + tail)
+            texts = [line[len(_HEAD) : -len(tail)] for line in lines if line.startswith(_HEAD)]
+            if len(texts) == len(lines):
+                text = json.loads(b'"' + b"".join(texts) + b'"')
+                frames.append(self._frame({**ending, "log": text}))
+                return
+        except (ValueError, KeyError, TypeError, AttributeError):
+            pass
+        for line in lines:
             try:
-                item = json.loads(line)
-                at = (self._time(item["time"]), logfile.STDERR if item["stream"] == "stderr" else logfile.STDOUT)
-                text = item["log"]
+                frames.append(self._frame(json.loads(line)))
             except (ValueError, KeyError, TypeError, AttributeError):
                 continue  # a damaged line hides no other
-            if at != (when, stream) and texts:
-                frames.append((when, stream, "".join(texts).encode(errors="replace")))
-                texts = []
-            when, stream = at
-            texts.append(text)
-        if texts:
-            frames.append((when, stream, "".join(texts).encode(errors="replace")))
-        return frames, end
+
+    def _frame(self, item: Any) -> Frame:
+        stream = logfile.STDERR if item["stream"] == "stderr" else logfile.STDOUT
+        return self._time(item["time"]), stream, item["log"].encode(errors="replace")
 
     def _time(self, text: str) -> int:
         if text != self._last_time[0]:  # lines that were read together were written with one time

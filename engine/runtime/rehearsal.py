@@ -90,6 +90,27 @@ def _document(bundle: str, cgroup: str) -> dict[str, Any]:
     }
 
 
+_EXEC = {
+    "op": "exec",
+    "key": "rehearsal",
+    "bpf": "",
+    "process": {
+        "args": ("/",), "env": (), "cwd": "/", "user": "0:0", "additional_groups": (), "tty": False,
+        "console_size": (0, 0), "capabilities": (), "no_new_privileges": False, "rlimits": (), "oom_score_adj": None,
+    },
+    "stdin": True, "stdout": True, "stderr": True, "close_stdin": True,
+}  # fmt: skip
+"""A folder can't be run: it goes as far as it can without running anything."""
+
+
+def _ask_for_exec() -> None:  # pragma: no cover - forked
+    client = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
+    client.connect(record.SOCKET)
+    client.sendall(wire.pack(_EXEC))
+    wire.receive(client)
+    client.close()
+
+
 def _pretend(channel: _socket.socket, streams: tuple[int, int, int] | None) -> NoReturn:  # pragma: no cover - forked
     """Say what a first process says, after attaching as a client does."""
     try:
@@ -102,6 +123,7 @@ def _pretend(channel: _socket.socket, streams: tuple[int, int, int] | None) -> N
         wire.receive(client)
         wire.send_packet(channel, {"exec": True, "warnings": []})
         channel.close()
+        _ask_for_exec()
         if streams:
             os.write(streams[1], b"line\n")
             client.sendall(b"line\n")
