@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import urllib.parse
-from collections.abc import AsyncIterable, AsyncIterator, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -15,6 +15,7 @@ from pymachine.engine.images.base import Image
 from pymachine.engine.images.chains import chain_id, chain_ids
 from pymachine.engine.images.changes import apply_changes
 from pymachine.engine.images.core import Core
+from pymachine.engine.images.layers import Layer
 from pymachine.engine.images.reference import Reference
 from pymachine.engine.images.spool import Spooled, spooled
 from pymachine.engine.images.store import About, parse_config
@@ -74,21 +75,25 @@ def add_image(core: Core, config: dict[str, Any], parent: str = "") -> Image:
     return core.store.add(data, About(parent=parent))[0]
 
 
-async def add_layer(core: Core, parent: str | None, body: AsyncIterable[bytes]) -> tuple[str, str]:
-    """Unpack a tar as a new layer over the chain *parent*; its chain id and diff id.
+async def add_layer(
+    core: Core, parent: str | None, body: AsyncIterable[bytes], then: Callable[[Layer], None] = lambda layer: None
+) -> Layer:
+    """Unpack a tar as a new layer over the chain *parent*, which the caller has pinned.
 
-    The caller holds `LayerStore.pinned` on what it needs until an image does.
+    *then* is called in the same thread while nothing can take the new layer away: it adds an image that needs
+    it, or a pin.
     """
     async with spooled(core, body) as spool:
-        return await core.finish(_add_layer, core, spool, parent)
+        return await core.finish(_add_layer, core, spool, parent, then)
 
 
-def _add_layer(core: Core, spool: Spooled, parent: str | None) -> tuple[str, str]:
+def _add_layer(core: Core, spool: Spooled, parent: str | None, then: Callable[[Layer], None]) -> Layer:
     diff_id = spool.plain_digest()
     spool.file.seek(0)
     with core.layers.pinned([chain_id(parent, diff_id)]):
         layer = core.layers.add(spool.file, parent, diff_id)
-    return layer.chain_id, layer.diff_id
+        then(layer)
+    return layer
 
 
 def _chains(data: bytes) -> tuple[str, ...]:

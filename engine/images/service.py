@@ -16,6 +16,8 @@ from pymachine.dockerapi.filters import Filters
 from pymachine.engine.events import EventBus
 from pymachine.engine.images import importing, loading, removal, saving, views
 from pymachine.engine.images.base import Image, ImageUsers
+from pymachine.engine.images.changes import apply_changes
+from pymachine.engine.images.committing import commit
 from pymachine.engine.images.core import Core
 from pymachine.engine.images.known import KnownBlobs
 from pymachine.engine.images.listing import is_dangling, listing, matching
@@ -119,6 +121,23 @@ class ImageService:
         """Progress messages while the image is fetched. Raises an `EngineError`, before the first message when
         the registry refuses."""
         return self._puller.pull(reference.with_default_tag(), platform, credentials)
+
+    async def commit(
+        self,
+        container_id: str,
+        image_id: str,
+        config: dict[str, Any],
+        target: Reference | None = None,
+        *,
+        changes: Sequence[str] = (),
+        author: str = "",
+        message: str = "",
+    ) -> Image:
+        """An image of what a container changed over the image *image_id*, with the inner *config* and then
+        *changes* (Dockerfile instructions). Raises `NotFound`, `InvalidArgument`, `EngineError`."""
+        parent = find(self.core.store.snapshot, image_id)
+        inner = apply_changes(config, changes)
+        return await commit(self.core, container_id, parent, inner, target, author=author, message=message)
 
     async def tag(self, reference: str, repository: str, tag: str) -> None:
         """Give an image another name; one that another image had moves. Raises `NotFound`, `InvalidArgument`."""

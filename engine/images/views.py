@@ -83,6 +83,8 @@ def inspection(snapshot: Snapshot, image: Image, layers: LayerStore, driver: Gra
         "DockerVersion": config.get("docker_version") or "",
         "Author": config.get("author") or "",
         "Config": {**_CONFIG, **(config.get("config") or {})},
+        # Gone from dockerd with API 1.45; docker-compose 1 cannot recreate a container without it.
+        "ContainerConfig": {**_CONFIG, **(config.get("config") or {})},
         "Architecture": config.get("architecture") or "",
         "Os": config.get("os") or "linux",
         "Size": size_of(image, layers),

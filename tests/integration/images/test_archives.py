@@ -33,13 +33,13 @@ async def _two_layers(service: ImageService, *names: str) -> str:
     """An image of two layers made the way the builder does it."""
     from pymachine.engine.images.importing import add_image, add_layer
 
-    first, first_diff = await add_layer(service.core, None, pieces(ONE))
-    _, second_diff = await add_layer(service.core, first, pieces(TWO))
+    first = await add_layer(service.core, None, pieces(ONE))
+    second = await add_layer(service.core, first.chain_id, pieces(TWO))
     config = {
         "architecture": "amd64",
         "os": "linux",
         "config": {"Labels": {"made": "here"}},
-        "rootfs": {"type": "layers", "diff_ids": [first_diff, second_diff]},
+        "rootfs": {"type": "layers", "diff_ids": [first.diff_id, second.diff_id]},
         "history": [
             {"created_by": "one"},
             {"created_by": "env", "empty_layer": True},
