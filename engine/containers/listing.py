@@ -9,6 +9,7 @@ from typing import Any
 
 from pymachine.dockerapi.errors import InvalidArgument, NotFound
 from pymachine.dockerapi.filters import Filters
+from pymachine.engine.containers import sandboxes
 from pymachine.engine.containers.context import Context
 from pymachine.engine.containers.model import Container
 from pymachine.engine.containers.ports import parse_port
@@ -161,7 +162,7 @@ def status_text(container: Container) -> str:
 
 def summary(context: Context, container: Container) -> dict[str, Any]:
     """One entry of ``GET /containers/json``, without sizes."""
-    settings = context.network.settings(container.sandbox if container.state.running else None, container.network_mode)
+    settings = sandboxes.settings(context, container)
     words = [*(container.config.get("Entrypoint") or ()), *(container.config.get("Cmd") or ())]
     return {
         "Id": container.id,

@@ -145,3 +145,18 @@ def check_joinable(container: Container) -> None:
     """Raise `Conflict` for a container that is going away."""
     if container.state.status in ("removing", "dead"):
         raise Conflict(f"container {container.id} is marked for removal and cannot be connected or disconnected")
+
+
+def settings(context: Context, container: Container) -> dict[str, Any]:
+    """``NetworkSettings`` of inspect: what the container has while it runs, what it is to have otherwise."""
+    running = container.sandbox if container.state.running else None
+    view = context.network.settings(running, container.network_mode)
+    if running is None and entries(container):
+        view["Networks"] = {}
+        for name in entries(container):
+            view["Networks"].update(context.network.settings(None, name).get("Networks") or {})
+    for name, shown in (view.get("Networks") or {}).items():
+        if (asked := entries(container).get(name)) is not None:
+            given = {key: asked.get(key) for key in ("IPAMConfig", "Links", "Aliases", "DriverOpts")}
+            shown.update({key: value or None for key, value in given.items()})
+    return view

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pymachine.dockerapi.errors import Conflict
-from pymachine.engine.containers import security
+from pymachine.engine.containers import sandboxes, security
 from pymachine.engine.containers.context import Context
 from pymachine.engine.containers.model import Container, MountPoint
 from pymachine.engine.containers.state import Status
@@ -35,7 +35,6 @@ def inspect(context: Context, container: Container, execs: list[str]) -> dict[st
     """``GET /containers/{id}/json`` without sizes and without the graph driver's part."""
     folder = context.documents.folder(container.id)
     words = [*(container.config.get("Entrypoint") or ()), *(container.config.get("Cmd") or ())]
-    sandbox = container.sandbox if container.state.running else None
     kind = (container.host_config.get("LogConfig") or {}).get("Type")
     return {
         "Id": container.id,
@@ -60,7 +59,7 @@ def inspect(context: Context, container: Container, execs: list[str]) -> dict[st
         "GraphDriver": {"Name": context.graph.name, "Data": None},
         "Mounts": [mount_view(point) for point in container.mounts],
         "Config": config(container),
-        "NetworkSettings": context.network.settings(sandbox, container.network_mode),
+        "NetworkSettings": sandboxes.settings(context, container),
     }
 
 
