@@ -9,6 +9,7 @@ Sources: cgroups(7), Documentation/admin-guide/cgroup-v1/ and cgroup-v2.rst.
 
 from __future__ import annotations
 
+import errno
 import os
 
 from pymachine.engine.runtime import inroot
@@ -100,6 +101,21 @@ def of(path: str) -> Cgroup:
     from pymachine.engine.runtime.cgroup2 import CgroupV2
 
     return CgroupV2(path, found.unified)
+
+
+def join_beside(path: str, pid: int) -> None:
+    """Move the calling process into the control group *path*, or (version 2) to where process *pid* is now.
+
+    A container whose own init divides its group (systemd does) has moved itself further down: its former group
+    then passes controllers on, and such a one takes no process.
+    """
+    try:
+        of(path).add(0)
+    except OSError as error:
+        if error.errno != errno.EBUSY:
+            raise
+        present = read(f"/proc/{pid}/cgroup").rpartition("0::/")[2].strip()
+        write(f"{hierarchies().unified}/{present}/cgroup.procs", "0")
 
 
 def write(path: str, value: str) -> None:

@@ -47,7 +47,7 @@ class Exec:
         self.pid = os.fork()
         if self.pid == 0:
             theirs = self._channel.theirs
-            launch.end_with_report(theirs, "exec", lambda: self._join(theirs, pipes, target, cgroup))
+            launch.end_with_report(theirs, "exec", lambda: self._join(theirs, pipes, target, cgroup, first))
         self._channel.watch()
         for fd in {target, *(pipes or ())}:
             os.close(fd)
@@ -74,13 +74,13 @@ class Exec:
         self.streams.release()
 
     def _join(
-        self, channel: socket, pipes: tuple[int, int, int] | None, target: int, cgroup: str
+        self, channel: socket, pipes: tuple[int, int, int] | None, target: int, cgroup: str, first: int
     ) -> None:  # pragma: no cover - runs in a forked process
         process: Process = self._process
         sys_.prctl(sys_.PR_SET_DUMPABLE, 0)
         bpf = launch.read_filter(self._message["bpf"])
         if cgroup:
-            cgroups.of(cgroup).add(0)
+            cgroups.join_beside(cgroup, first)
         sys_.setns(target, _NAMESPACES)
         os.chdir("/")
         if process.tty:

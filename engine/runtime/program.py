@@ -125,6 +125,8 @@ def become(process: Process, identity: users.Identity, bpf: bytes) -> NoReturn:
     keep = capabilities.mask_of(process.capabilities)
     capabilities.drop_bounding(keep)
     _change_identity(identity)
+    if not process.args:
+        raise Failure("no command specified")
     variables = environment(process, identity.home)
     path = find(process.args[0], variables.get("PATH", DEFAULT_PATH))
     if process.no_new_privileges:

@@ -124,6 +124,8 @@ def test_nothing_is_left_on_the_host(box: Box) -> None:
         (("/nosuch",), {}, 'exec: "/nosuch": stat /nosuch: no such file or directory: unknown', 127),
         (("/etc",), {}, 'exec: "/etc": is a directory: unknown', 126),
         (("/etc/passwd",), {}, 'exec: "/etc/passwd": permission denied: unknown', 126),
+        ((), {}, "no command specified", 128),
+        (("a\0b",), {}, "embedded null byte", 128),
         (("true",), {"user": "x"}, "^unable to find user x: no matching entries in passwd file$", 128),
         (("true",), {"user": "0:x"}, "^unable to find group x: no matching entries in group file$", 128),
         (("true",), {"cwd": "/etc/passwd/x"}, "not a directory", 126),
