@@ -51,6 +51,8 @@ def _serve(sources: Sources, config: EngineConfig) -> None:
     except OSError as error:
         _die(f"cannot start the spawner: {error}")
 
+    _raise_descriptor_limit()
+
     import asyncio
 
     from pymachine.engine.life import StartError, live
@@ -59,6 +61,15 @@ def _serve(sources: Sources, config: EngineConfig) -> None:
         asyncio.run(live(sources, config, runtime))
     except StartError as error:
         _die(str(error))
+
+
+def _raise_descriptor_limit() -> None:
+    """Connections and containers take descriptors: have all that we may. After the spawner, whose children
+    are to get the limits that the engine was started with."""
+    import resource
+
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _die(*lines: str) -> NoReturn:
