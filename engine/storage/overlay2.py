@@ -6,7 +6,8 @@ On disk, below the driver's root::
     layers/HEX/layer.json  its parent and its short link
     l/XXXXXXXX             short link to layers/HEX/diff: many lower directories must fit one page of options
     containers/ID/diff     the writable layer (upper), work/ beside it
-    containers/ID/container.json   its lower directories, top first
+    containers/ID/top      a link whose text is the chain id it stands on: unlike a file's contents, a link is
+                           on disk as soon as the rename is, without waiting for the disk (fsync)
     empty/                 the lower directory of an image without layers
     tmp/                   half-made things, swept when the driver opens
     mnt/                   the daemon's own mounts, swept too
@@ -34,6 +35,7 @@ from pymachine.engine.storage.disk import read_document, remove_tree, tree_size,
 from pymachine.engine.storage.names import container_name, layer_name
 
 _log = logging.getLogger(__name__)
+_NO_LAYER = "none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +106,7 @@ class Overlay2Driver(GraphDriver):
                 if container_id in self._containers:
                     raise FileExistsError(f"container {container_id} has a writable layer already")
                 lower = self._lower(top_layer)
-                write_document(making / "container.json", {"top": top_layer, "lower": lower})
+                os.symlink(top_layer or _NO_LAYER, making / "top")
                 os.rename(making, final)
                 self._containers[container_id] = top_layer
         except BaseException:
@@ -114,10 +116,7 @@ class Overlay2Driver(GraphDriver):
 
     def container_rootfs(self, container_id: str) -> Rootfs:
         folder = self._root / "containers" / container_name(container_id)
-        document = read_document(folder / "container.json")
-        if document is None:
-            raise KeyError(container_id)
-        return self._rootfs(folder, document["lower"])
+        return self._rootfs(folder, self._lower(self._containers[container_id]))
 
     def containers(self) -> Iterator[str]:
         return iter(list(self._containers))
@@ -225,11 +224,12 @@ class Overlay2Driver(GraphDriver):
                 _log.warning("dropping the damaged layer %s", folder.name)
                 remove_tree(folder)
         for folder in (self._root / "containers").iterdir():
-            container = read_document(folder / "container.json")
-            if container is None:
+            try:
+                top = os.readlink(folder / "top")
+            except OSError:
                 _log.warning("the writable layer of container %s is damaged", folder.name)
                 continue
-            self._containers[folder.name] = container["top"]
+            self._containers[folder.name] = None if top == _NO_LAYER else top
         links = {layer.link for layer in self._layers.values()}
         for path in (self._root / "l").iterdir():
             if path.name not in links:
