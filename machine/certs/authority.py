@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pymachine.machine.certs.expiry import SOON
 from pymachine.machine.certs.files import Pair, PairFiles
 from pymachine.machine.errors import CertificateError
 from pymachine.store.atomic import replace_file, storage_errors
@@ -75,7 +76,7 @@ def copy_client(store: Store, directory: Path) -> None:
 
 def weakness(pair: Pair, ca: Pair | None = None) -> str:
     """Why a pair must be renewed; empty when it need not be."""
-    from pymachine.machine.certs.issue import SOON, signed_by
+    from pymachine.machine.certs.issue import signed_by
 
     if pair.certificate.public_key() != pair.key.public_key():
         return "its key is another"

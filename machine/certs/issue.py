@@ -32,9 +32,6 @@ KEY_CLASSES = (EllipticCurvePrivateKey, RSAPrivateKey, Ed25519PrivateKey)
 CA_LIFE = timedelta(days=3653)
 LEAF_LIFE = timedelta(days=1096)
 CLOCK_SKEW = timedelta(minutes=5)
-SOON = timedelta(days=30)
-"""What expires within this time is renewed."""
-
 _LONGEST = 64
 """Characters in a name's part (RFC 5280, appendix A.1)."""
 
