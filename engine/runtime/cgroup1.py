@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 _FREEZE_SECONDS = 5.0
 
 
+Setting = tuple[str, str, str, str]
+"""Controller, file, value and purpose."""
+
+
 class CgroupV1:
     """A container's folders, one in each mounted tree."""
 
@@ -34,12 +38,22 @@ class CgroupV1:
 
     def update(self, resources: Resources) -> list[str]:
         settings, warnings = [], []
-        for controller, file, value, purpose in settings_of(resources):
+        for controller, file, value, purpose in self._in_order(settings_of(resources), resources.memory):
             if controller in self._folders:
                 settings.append((f"{self._folders[controller]}/{file}", value, purpose))
             else:
                 warnings.append(f"{purpose}: this computer has no {controller} control groups")
         return warnings + cgroups.try_settings(settings)
+
+    def _in_order(self, settings: list[Setting], memory: int) -> list[Setting]:
+        """Memory may never be more than memory and swap together: when it grows past that, that grows first."""
+        try:
+            both = int(cgroups.read(f"{self._folders.get('memory', '')}/memory.memsw.limit_in_bytes"))
+        except (OSError, ValueError):
+            return settings
+        if memory > both and len(settings) > 1 and settings[1][1] == "memory.memsw.limit_in_bytes":
+            return [settings[1], settings[0], *settings[2:]]
+        return settings
 
     def add(self, pid: int) -> None:
         for folder in dict.fromkeys(self._folders.values()):
@@ -113,8 +127,8 @@ def _processes(folder: str) -> list[int]:
     return found
 
 
-def settings_of(limits: Resources) -> list[tuple[str, str, str, str]]:
-    """Controller, file, value and purpose of each limit, in an order that the kernel takes."""
+def settings_of(limits: Resources) -> list[Setting]:
+    """Each limit, in an order that the kernel takes in a new group."""
     found = [
         ("memory", "memory.limit_in_bytes", limits.memory, "memory limit"),
         ("memory", "memory.memsw.limit_in_bytes", limits.memory_swap, "swap limit"),

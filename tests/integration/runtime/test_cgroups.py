@@ -81,6 +81,17 @@ def test_limits_are_written_where_the_kernel_reads_them(box: Box) -> None:
 
 
 @needs_v1
+def test_memory_grows_past_what_memory_and_swap_were(path: str) -> None:
+    group = CgroupV1(path, cgroups.hierarchies().legacy)
+    if not os.path.exists(Path(cgroups.hierarchies().legacy["memory"], "memory.memsw.limit_in_bytes")):
+        pytest.skip("this kernel does not account for swap")
+    assert group.create(Resources(memory=32 * 2**20, memory_swap=64 * 2**20), None) == []
+    assert group.update(Resources(memory=128 * 2**20, memory_swap=256 * 2**20)) == []
+    assert group.update(Resources(memory=16 * 2**20, memory_swap=32 * 2**20)) == []
+    assert value("memory", path, "memory.memsw.limit_in_bytes") == str(32 * 2**20)
+
+
+@needs_v1
 def test_what_cannot_be_limited_is_a_warning_not_a_failure(path: str) -> None:
     group = CgroupV1(path, cgroups.hierarchies().legacy)
     warnings = group.create(Resources(cpuset_cpus="4000"), None)
