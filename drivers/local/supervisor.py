@@ -20,15 +20,28 @@ MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REC, MS_PRIVATE = 0x2, 0x4, 0x8, 0x4000, 0x40
 RUN_NSPAWN = "/run/systemd/nspawn"
 LOOP = """
 trap 'kill -TERM "$pid"' TERM
+tree=$1; shift
+if [ "$tree" ]; then
+    mkdir "$tree/shell" && echo 0 >"$tree/shell/cgroup.procs"
+    for controller in $(cat "$tree/cgroup.controllers"); do
+        echo "+$controller" >"$tree/cgroup.subtree_control"
+    done
+fi
+run() {
+    [ -z "$tree" ] || echo 0 >"$tree/boot/cgroup.procs"
+    exec "$@" 9>&-
+}
 while :; do
-    "$@" 9>&- & pid=$!
+    [ -z "$tree" ] || { find "$tree/boot" -depth -type d -exec rmdir {} + 2>/dev/null; mkdir -p "$tree/boot"; }
+    run "$@" & pid=$!
     wait "$pid"; status=$?
     while kill -0 "$pid" 2>/dev/null; do wait "$pid"; status=$?; done
     [ "$status" -eq 133 ] || exit "$status"
 done
 """
 """A shell is a tenth of a Python process. nspawn ends with 133 when the machine wants to reboot; SIGTERM makes it
-shut the machine down (systemd-nspawn(1)), as when systemd stops the unit."""
+shut the machine down (systemd-nspawn(1)), as when systemd stops the unit. In the v2 tree a cgroup with processes of
+its own gives its children no controllers (cgroups(7)), so the shell and each boot have one beside each other."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -52,19 +65,37 @@ def start(plan: dict[str, Any]) -> None:
         with open(os.path.join(directory, "cgroup.procs"), "w") as file:
             file.write(str(os.getpid()))
     os.umask(0o022)
+    tree = own_v2_cgroup(_read("/proc/self/cgroup"), _read("/proc/self/mountinfo"))
     _check(_libc.unshare(CLONE_NEWNS | CLONE_NEWPID), "unshare")
     noted, note = os.pipe()
     pid = os.fork()
     if pid == 0:
         os.close(note)
         if os.read(noted, 1) == b"1":
-            _become(plan)
+            _become(plan, tree)
         os._exit(1)
     _note(plan["pid_file"], pid)
     os.write(note, b"1")
 
 
-def _become(plan: dict[str, Any]) -> None:
+def own_v2_cgroup(cgroups: str, mountinfo: str) -> str:
+    """Where this process is in the v2 tree; empty when it has no cgroup of its own there.
+
+    *cgroups* is the text of proc's ``self/cgroup``, *mountinfo* that of ``self/mountinfo``.
+    """
+    path = next((line[3:] for line in cgroups.splitlines() if line.startswith("0::")), "/")
+    for line in mountinfo.splitlines():
+        if " - cgroup2 " in line and path != "/":
+            return line.split()[4] + path
+    return ""
+
+
+def _read(path: str) -> str:
+    with open(path) as file:
+        return file.read()
+
+
+def _become(plan: dict[str, Any], tree: str) -> None:
     """Mount what only this machine sees, and turn into the shell over nspawn. Does not return."""
     try:
         os.setsid()
@@ -76,7 +107,7 @@ def _become(plan: dict[str, Any]) -> None:
         # nspawn leaves directories here when it is killed; in a file system of ours they go with it.
         os.makedirs(RUN_NSPAWN, exist_ok=True)
         mount("tmpfs", RUN_NSPAWN, "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755,size=1m")
-        os.execve("/bin/sh", ["sh", "-c", LOOP, "sh", *plan["argv"]], plan["env"])
+        os.execve("/bin/sh", ["sh", "-c", LOOP, "sh", tree, *plan["argv"]], plan["env"])
     except OSError as error:
         os.write(2, f"pymachine: cannot start the machine: {error}\n".encode())
     os._exit(1)

@@ -137,6 +137,23 @@ def test_limits_are_seen_inside() -> None:
         assert machine.ssh("python3 -c 'b=bytearray(400<<20)'; echo $?") != "0"
 
 
+def test_v2_controllers_reach_the_machine() -> None:
+    """Whatever controllers this computer's v2 tree has, the machine has too, also after it rebooted itself."""
+    tree = next((tree for tree in cgroups.hierarchies() if tree.version == 2), None)
+    with local_machine() as machine:
+        machine.create()
+        offered = set() if tree is None else set(tree.controllers) & set(cgroups.WANTED_V2)
+        for _ in range(2):
+            seen = "cat /sys/fs/cgroup/cgroup.controllers /sys/fs/cgroup/unified/cgroup.controllers 2>&-; :"
+            assert offered <= set(machine.ssh(seen).split())
+            paths = machine.ssh("cut -d: -f3 /proc/1/cgroup").splitlines()
+            assert set(paths) <= {"/", "/init.scope"}
+            before = machine.ssh("cat /proc/sys/kernel/random/boot_id")
+            machine.ssh("systemctl reboot", check=False)
+            came = "cat /proc/sys/kernel/random/boot_id"
+            assert wait_until(lambda came=came, before=before: machine.ssh(came, check=False) not in ("", before), 30)
+
+
 def test_data_and_address_stay_over_stop_start_and_kill() -> None:
     """Files in the machine's own layer and in the engine's data folder stay; stop is graceful, services hear of it."""
     with local_machine() as machine:

@@ -19,6 +19,7 @@ from pymachine.drivers.local.layout import Layout, MachinePaths, short_name, vet
 from pymachine.drivers.local.options import Mount
 from pymachine.drivers.local.removal import remove_tree
 from pymachine.drivers.local.subnets import Lease
+from pymachine.drivers.local.supervisor import own_v2_cgroup
 from pymachine.machine.errors import DeadlineExceeded, DriverError, InvalidOption
 
 MACHINE_ID = "c0cdb22c-3821-44a0-a8bc-48be7b52c187"
@@ -189,3 +190,12 @@ def test_readiness_ends_with_the_machine() -> None:
         readiness.wait_for_banner(
             "127.0.0.1", time.monotonic() + 60, alive=lambda: False, console=lambda: "panic", port=1
         )
+
+
+def test_the_v2_cgroup_is_found() -> None:
+    """Below the mounted tree; none when there is no tree, or the process is at its top."""
+    v1 = "30 22 0:26 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu\n"
+    hybrid = v1 + "31 22 0:27 / /sys/fs/cgroup/unified rw - cgroup2 c rw\n"
+    assert own_v2_cgroup("1:cpu:/a\n0::/a/b\n", hybrid) == "/sys/fs/cgroup/unified/a/b"
+    assert own_v2_cgroup("1:cpu:/a\n0::/\n", hybrid) == ""
+    assert own_v2_cgroup("0::/a\n", "30 22 0:26 / / rw - ext4 /dev/vda rw\n") == ""
