@@ -67,7 +67,7 @@ def _exists(interface: str) -> bool:
 def _owner(name: str) -> str:
     """The local root that made a bridge, noted as its alias; empty when there is none, or it is half made."""
     alias = Path("/sys/class/net", name, "ifalias")
-    return alias.read_text().strip().removeprefix("pymachine ") if alias.exists() else ""
+    return alias.read_text().removesuffix("\n").removeprefix("pymachine ") if alias.exists() else ""
 
 
 def _make(name: str, subnet: IPv4Network, gateway: IPv4Address, owner: str) -> None:

@@ -11,6 +11,7 @@ import errno
 import fcntl
 import os
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 from pymachine.drivers.local import mounts
@@ -73,9 +74,8 @@ def _remove_entry(parent: int, name: str, device: int) -> None:
     _retry(parent, name, lambda: os.rmdir(name, dir_fd=parent))
 
 
-def _retry(parent: int, name: str, action: object) -> None:
+def _retry(parent: int, name: str, action: Callable[[], None]) -> None:
     """Files that were made immutable refuse to go, even for root, until the flag is cleared."""
-    assert callable(action)
     try:
         action()
     except PermissionError:

@@ -21,6 +21,10 @@ CANDIDATES = [f"10.{second}.{third}.0/24" for second in (99, 98, 97, 96) for thi
 """Tried in this order for the default subnet; seldom used by routers, clouds, Docker or libvirt."""
 
 
+LONGEST_OWNER = 200
+"""Bytes of the local root's path in a bridge's alias, which has 255 at most."""
+
+
 @dataclass(frozen=True, slots=True)
 class Lease:
     """A machine's place in the network."""
@@ -47,7 +51,7 @@ class Leases:
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
         self._path = layout.network / "state.json"
-        self._owner = str(layout.root)
+        self._owner = str(layout.root)[-LONGEST_OWNER:]
 
     def acquire(self, machine_id: str, wanted: IPv4Network | None, preferred: str = "") -> Lease:
         """The machine's lease, made if it has none; its bridge is there when this returns.

@@ -454,3 +454,18 @@ def test_a_machine_of_another_local_root_is_not_lost(monkeypatch: pytest.MonkeyP
                 with pytest.raises(DriverError, match="another local root"):
                     operation()
         assert machine.ssh("echo unharmed") == "unharmed"
+
+
+def test_a_local_root_with_an_odd_name(local_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blanks, colons, commas and quotes in paths are no syntax for anybody on the way."""
+    odd = local_root / "a: b,c='d'\\e"
+    odd.mkdir()
+    monkeypatch.setenv("PYMACHINE_LOCAL_ROOT", str(odd))
+    with local_machine() as machine:
+        machine.create()
+        assert machine.ssh("touch /var/lib/pyengine/here && echo up") == "up"
+        assert (machine.driver._paths.data / "pyengine/here").exists()
+        machine.driver.stop()
+        machine.driver.start()
+    assert not (odd / "machines").exists()
+    assert traces(odd) == []

@@ -136,7 +136,7 @@ def test_same_recipe_builds_nothing(catalog: Catalog, tmp_path: Path) -> None:
 
 def test_unknown_recipe() -> None:
     """Known ones are named."""
-    with pytest.raises(InvalidOption, match="known: debian-12"):
+    with pytest.raises(InvalidOption, match=r"known: .*debian-12"):
         builder.build("debian-99", report=print)
 
 
