@@ -10,12 +10,13 @@ import os
 import secrets
 import signal
 import socket
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from pymachine.engine.runtime import leftovers, record, seccomp, wire
 from pymachine.engine.runtime.base import ExecHandle, ExitStatus, ProcessStream, StartFailed
 from pymachine.engine.runtime.spec import Process, Resources
 
+T = TypeVar("T")
 GIVEN_UP = "given up"
 """What a shim says of a start that the daemon itself ended."""
 
@@ -278,10 +279,11 @@ class ShimHandle:
                 self._fail(message)
             elif "exit" in message:
                 self._end(ExitStatus(**message["exit"]))
+                break  # nothing comes after it
             elif "exec_exit" in message:
                 self._exec_ended(message)
-            elif answer := self._answers.pop(message.get("id", 0), None):
-                answer.set_result(message)
+            else:
+                _settle(self._answers.pop(message.get("id", 0), None), message)
         if not self._exited.done():
             self._end(await leftovers.clear(self._bundle, lost=137))
         self._connection.close()
@@ -292,19 +294,23 @@ class ShimHandle:
             self._running.exception()  # whoever waits gets it; when nobody does it is not worth a complaint
 
     def _exec_ended(self, message: dict[str, Any]) -> None:
-        exited = self._execs.pop(message["exec_exit"], None)
-        if exited is not None and not exited.done():
-            exited.set_result(ExitStatus(message["code"], message["finished_at"]))
+        _settle(self._execs.pop(message["exec_exit"], None), ExitStatus(message["code"], message["finished_at"]))
 
     def _end(self, status: ExitStatus) -> None:
         self._fail(None)
         self._exited.set_result(status)
         for answer in self._answers.values():
-            answer.set_result({"errno": errno.ESRCH, "error": "the container is not running"})
+            _settle(answer, {"errno": errno.ESRCH, "error": "the container is not running"})
         self._answers.clear()
         for exited in self._execs.values():
-            exited.set_result(ExitStatus(137, status.finished_at))
+            _settle(exited, ExitStatus(137, status.finished_at))
         self._execs.clear()
+
+
+def _settle(future: asyncio.Future[T] | None, result: T) -> None:
+    """Answer whoever still waits: one that was cancelled meanwhile takes no result."""
+    if future is not None and not future.done():
+        future.set_result(result)
 
 
 def open_socket(bundle: str) -> socket.socket:

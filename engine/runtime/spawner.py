@@ -34,6 +34,7 @@ def main(fd: int, exec_root: str) -> None:  # pragma: no cover - the spawner's o
     rehearsal.rehearse(exec_root)
     sys_.ignore_signals((sys_.SIGCHLD, 1, 2))  # shims need no reaping; the terminal's signals are the daemon's
     gc.collect()
+    sys_.close_range(fd + 1, 2**32 - 1)  # what the rehearsal left open, now that no object owns it
     gc.freeze()
     gc.disable()
     while True:
