@@ -78,10 +78,8 @@ class ExecRoutes:
             text = f"{error}\r\n".encode()
             await client.write(text if found.tty else stdio.encode(stdio.STDOUT, text))
             return
-        if inside is not None:
-            stdin = bool(found.config.get("AttachStdin"))
-            await relay(client, inside, stdin=stdin, keys=keys if found.tty else None)
-        if inside is None or not found.tty:
+        stdin = bool(found.config.get("AttachStdin"))
+        if inside is None or not await relay(client, inside, stdin=stdin, keys=keys if found.tty else None):
             # Clients ask for the exit code right after.
             await self._settled(found)
 

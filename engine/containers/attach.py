@@ -74,8 +74,8 @@ async def relay(
     stdin: bool,
     keys: bytes | None,
     detached: Callable[[], None] = lambda: None,
-) -> None:
-    """Carry bytes both ways until the process's output ends, the client goes, or it presses *keys*."""
+) -> bool:
+    """Carry bytes both ways until the process's output ends, the client goes, or it presses *keys* (then true)."""
     output = asyncio.create_task(_copy_output(inside, client))
     tasks = {output}
     if stdin:
@@ -86,7 +86,8 @@ async def relay(
             for task in done - {output}:
                 if task.result():
                     detached()
-                    return
+                    return True
+        return False
     finally:
         for task in (*tasks, output):
             task.cancel()

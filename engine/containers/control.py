@@ -74,12 +74,13 @@ class Control:
 
     async def restart(self, container: Container, timeout: int | None = None, signal_name: str = "") -> None:
         """Stop when running, then start."""
+        container.kept = True
         try:
-            if container.auto_remove and container.state.running:
-                raise Conflict("cannot restart a container that is removed when it ends")
             await self.stop(container, timeout, signal_name)
         except NotModified:
             pass
+        finally:
+            container.kept = False
         try:
             await self._lifecycle.start(container)
         except NotModified:
@@ -111,18 +112,15 @@ class Control:
 
     async def remove(self, container: Container, *, force: bool, volumes: bool) -> None:
         """Remove; a running container only by *force*."""
-        status = container.state.status
-        if status in (Status.RUNNING, Status.PAUSED, Status.RESTARTING):
-            if not force:
-                raise Conflict(
-                    f'cannot remove container "/{container.name}": container is {status}: '
-                    "stop the container before removing or force remove"
-                )
-            gone = container.waiters.add("removed") if container.auto_remove else None
+        if force:
+            async with container.lock:
+                pass  # a start under way is seen through, and then ended
+            gone = container.waiters.add("removed")
             await self._end_for_removal(container)
-            if gone is not None:
+            if container.auto_remove and container.state.started_at:
                 await gone
                 return
+            gone.cancel()
         await remove_ended(self._context, container, volumes=volumes or container.auto_remove)
 
     async def _end_for_removal(self, container: Container) -> None:

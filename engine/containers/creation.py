@@ -75,7 +75,7 @@ async def _make(context: Context, container: Container, asked: CreateRequest, to
 
 
 def _make_on_disk(context: Context, container: Container, wishes: list[binds.Wish], top_layer: str | None) -> None:
-    context.graph.create_container(container.id, top_layer)
+    container.rootfs = context.graph.create_container(container.id, top_layer)
     try:
         root = partial(context.graph.mounted, container.id)
         container.mounts = mounts.prepare(wishes, container.id, context.volumes, root)

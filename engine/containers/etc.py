@@ -21,14 +21,21 @@ def hostname(container: Container) -> str:
     return container.id[:12]
 
 
-def write(folder: str, container: Container, sandbox: Sandbox, network: NetworkController, options: Options) -> None:
-    """Write the three files for a start into the container's directory."""
+def write(
+    folder: str,
+    container: Container,
+    sandbox: Sandbox,
+    network: NetworkController,
+    options: Options,
+    peers: list[str],
+) -> None:
+    """Write the three files for a start into the container's directory. *peers*: links' ``name:address``."""
     host = container.host_config
     name = hostname(container)
     texts = {
         "hostname": f"{name}\n",
         "hosts": network.hosts(
-            sandbox, name, str(container.config.get("Domainname") or ""), list(host.get("ExtraHosts") or ())
+            sandbox, name, str(container.config.get("Domainname") or ""), [*(host.get("ExtraHosts") or ()), *peers]
         ),
         "resolv.conf": network.resolv_conf(
             sandbox,

@@ -8,7 +8,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from pymachine.dockerapi.errors import Conflict, EngineError, InvalidArgument, NotModified
-from pymachine.engine.containers import etc, health, restart, specs
+from pymachine.engine.containers import etc, health, links, restart, specs
 from pymachine.engine.containers.context import Context
 from pymachine.engine.containers.model import Container
 from pymachine.engine.containers.probes import Prober
@@ -73,25 +73,17 @@ class Lifecycle:
         self.watch(container, handle)
 
     async def _gather(self, container: Container) -> tuple[Rootfs, Sandbox | None]:
-        """The root and the network address, side by side."""
-        rootfs = asyncio.create_task(asyncio.to_thread(self._context.graph.container_rootfs, container.id))
-        try:
-            sandbox = await allocate(self._context, container)
-        except BaseException:
-            await asyncio.wait([rootfs])
-            raise
-        try:
-            return await rootfs, sandbox
-        except BaseException:
-            if sandbox is not None:
-                await self._context.network.release(sandbox)
-            raise
+        """The root and the network address."""
+        if container.rootfs is None:
+            container.rootfs = await asyncio.to_thread(self._context.graph.container_rootfs, container.id)
+        return container.rootfs, await allocate(self._context, container)
 
     async def _run(self, container: Container, rootfs: Rootfs, sandbox: Sandbox | None) -> ContainerHandle:
         context = self._context
         folder = context.documents.folder(container.id)
         if sandbox is not None:
-            etc.write(str(folder), container, sandbox, context.network, context.options)
+            peers = links.hosts(context, container)
+            etc.write(str(folder), container, sandbox, context.network, context.options, peers)
         if container.host_config.get("IpcMode") == "shareable":
             directory = specs.shared_memory(context.options, container.id)
             directory.mkdir(parents=True, exist_ok=True)
@@ -166,7 +158,7 @@ class Lifecycle:
             self._plan_restart(container, lived)
             return
         container.waiters.tell("not-running", (how.code, how.error))
-        if container.auto_remove:
+        if container.auto_remove and not container.kept:
             await self._remove(container)
 
     async def _settle(self, container: Container) -> None:

@@ -12,6 +12,7 @@ from pymachine.engine.containers.state import State, Status
 from pymachine.engine.containers.waiting import Waiters
 from pymachine.engine.network.base import Endpoint, PortBinding, Sandbox
 from pymachine.engine.runtime.base import ContainerHandle
+from pymachine.engine.runtime.spec import Rootfs
 
 
 class Joiner(Protocol):
@@ -87,6 +88,10 @@ class Container:
     settling: asyncio.Task[None] | None = None
     """Gives back what the last run held; a new start waits for it."""
     restart_timer: asyncio.Task[None] | None = None
+    kept: bool = False
+    """Not to be removed at its end, ``AutoRemove`` or not: it is being restarted."""
+    rootfs: Rootfs | None = None
+    """How its root is mounted, once known."""
     failures: int = 0
     """Quick exits in a row: the back-off's exponent."""
     waiters: Waiters = field(default_factory=Waiters)

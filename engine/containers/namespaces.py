@@ -27,6 +27,8 @@ def check(host_config: Mapping[str, Any], problems: Problems) -> None:
         mode = host_config.get(name) or ""
         if mode not in modes and not (name in ("PidMode", "IpcMode") and mode.startswith("container:")):
             problems.add(f"invalid {name}: {mode}")
+    if ".." in str(host_config.get("CgroupParent") or "").split("/"):
+        problems.add(f"invalid cgroup parent: {host_config['CgroupParent']}")
     network = str(host_config.get("NetworkMode") or "")
     if network.startswith("container:") and (host_config.get("PortBindings") or host_config.get("PublishAllPorts")):
         problems.add("conflicting options: port publishing and the container type network mode")

@@ -51,6 +51,7 @@ HOST_CONFIG: dict[str, str] = {
         ),
         _STRINGS,
     ),
+    "ConsoleSize": "two numbers",
     **dict.fromkeys(("Sysctls", "Tmpfs", "StorageOpt"), "strings by name"),
     **dict.fromkeys(("PortBindings", "RestartPolicy", "LogConfig"), "object"),
     **dict.fromkeys(("Mounts", "Devices", "Ulimits", "DeviceRequests"), "a list of objects"),
@@ -70,9 +71,15 @@ def _is(value: Any, kind: str) -> bool:
         return isinstance(value, dict) and all(isinstance(item, str) for item in value.values())
     if kind == "a list of objects":
         return isinstance(value, list) and all(isinstance(item, dict) for item in value)
+    if kind == "two numbers":
+        return isinstance(value, list) and len(value) == 2 and all(_is_size(item) for item in value)
     if kind == "words" and isinstance(value, str):
         return "\0" not in value
     return isinstance(value, list) and all(isinstance(item, str) and "\0" not in item for item in value)
+
+
+def _is_size(value: Any) -> bool:
+    return isinstance(value, int) and 0 <= value < 65536
 
 
 _SPOKEN = {

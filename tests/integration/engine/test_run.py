@@ -285,3 +285,28 @@ def test_every_problem_is_named_at_once(engine: EngineProcess) -> None:
     assert answer.status == 400
     for part in ("Config.Cmd", "6MB", 'invalid capability: "x"', "absolute", "kernel namespace", "AutoRemove"):
         assert part in text
+
+
+def test_links(engine: EngineProcess) -> None:
+    engine.docker("run", "-d", "--name", "peer1", "busybox", "sleep", "1000")
+    address = inspect(engine, "peer1")["NetworkSettings"]["IPAddress"]
+    out = engine.docker("run", "--rm", "--link", "peer1:db", "busybox", "cat", "/etc/hosts").split("\n")
+    assert f"{address}\tdb" in out
+    engine.docker("stop", "-t", "0", "peer1")
+    assert "non running container" in engine.run("run", "--rm", "--link", "peer1:db", "busybox", "true").stderr
+
+
+def test_hosts_and_resolver(engine: EngineProcess) -> None:
+    out = engine.docker(
+        "run", "--rm", "--add-host", "other:10.1.2.3", "--dns", "10.9.9.9", "--dns-search", "example.org",
+        "busybox", "cat", "/etc/hosts", "/etc/resolv.conf",
+    )  # fmt: skip
+    assert "10.1.2.3\tother" in out
+    assert "nameserver 10.9.9.9" in out
+    assert "search example.org" in out
+
+
+def test_a_restarted_container_is_not_removed(engine: EngineProcess) -> None:
+    engine.docker("run", "-d", "--rm", "--name", "stays", "busybox", "sleep", "1000")
+    engine.docker("restart", "-t", "0", "stays")
+    assert inspect(engine, "stays")["State"]["Running"] is True
