@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
@@ -13,6 +14,9 @@ from pymachine.machine.bundle.shells import DIALECTS, Dialect, detect, dialect
 from pymachine.machine.cli.command import SETTINGS, Command
 from pymachine.machine.cli.invocation import Invocation, current
 from pymachine.machine.errors import MachineError
+
+if TYPE_CHECKING:
+    from pymachine.machine.bundle.connection import Connection
 
 _SWARM = click.option("--swarm", is_flag=True, help="Connect to the cluster manager on the machine.")
 
@@ -51,7 +55,17 @@ def config(swarm: bool, names: tuple[str, ...]) -> None:
         connection = connect(machine, swarm=swarm)
     except MachineError as error:
         raise MachineError(f"Error running connection boilerplate: {error}", hint=error.hint) from error
+    _warn(connection)
     click.echo(flags(connection))
+
+
+def _warn(connection: Connection) -> None:
+    """Certificates that will soon expire; on standard error, since shells evaluate the output."""
+    from pymachine.machine.certs.expiry import warning
+
+    text = warning(connection.cert_path)
+    if text:
+        print(f'Warning: {text}. Renew it with "pymachine regenerate-certs --client-certs".', file=sys.stderr)
 
 
 def _set(invocation: Invocation, spoken: Dialect, names: tuple[str, ...], *, swarm: bool, no_proxy: bool) -> list[str]:
@@ -62,6 +76,7 @@ def _set(invocation: Invocation, spoken: Dialect, names: tuple[str, ...], *, swa
         connection = connect(machine, swarm=swarm)
     except MachineError as error:
         raise MachineError(f"Error checking TLS connection: {error}", hint=error.hint) from error
+    _warn(connection)
     values = environment.variables(connection, machine.name)
     if no_proxy:
         name, value = environment.with_host(invocation.environ, connection.host)

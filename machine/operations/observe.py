@@ -137,9 +137,11 @@ def _ask(machine: Machine, docker_host: str, masters: dict[str, str], timeout: f
 
 def _ask_engine(machine: Machine, row: Row, timeout: float) -> None:
     from pymachine.machine.certs.check import check_engine
+    from pymachine.machine.certs.expiry import warning
 
     try:
         row.docker_version = check_engine(row.url, machine.directory, timeout).version
+        row.error = row.error or warning(machine.directory)
     except MachineError as error:
         row.error = row.error or str(error)
 

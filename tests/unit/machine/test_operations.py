@@ -3,6 +3,8 @@
 import pytest
 
 from pymachine.drivers.base import State
+from pymachine.machine.certs import check, expiry
+from pymachine.machine.certs.check import EngineVersion
 from pymachine.machine.errors import (
     DriverError,
     InvalidOption,
@@ -227,3 +229,14 @@ def test_a_machine_of_a_driver_that_is_not_installed(store: FileStore, world: Wo
 
     assert (row.driver, row.state) == ("gone", "Error")
     assert "gone" in row.error
+
+
+def test_a_certificate_that_expires_soon_is_told_in_the_list(
+    store: FileStore, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make(store)
+    monkeypatch.setattr(check, "check_engine", lambda url, directory, timeout: EngineVersion("1.2", "1.47"))
+    monkeypatch.setattr(expiry, "warning", lambda directory: "the CA expires on 2030-01-01")
+    (row,) = observe(load_all(store)[0], "tcp://10.0.0.2:2376")
+
+    assert (row.docker, row.active, row.error) == ("v1.2", "*", "the CA expires on 2030-01-01")
