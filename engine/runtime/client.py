@@ -16,9 +16,12 @@ from typing import Any
 
 from pymachine.engine.runtime import handle, leftovers, seccomp, spawning
 from pymachine.engine.runtime.base import AttachNetwork, BeforeRun, ContainerHandle, ExitStatus, StartFailed
+from pymachine.engine.runtime.connection import Connection, connect
 from pymachine.engine.runtime.spec import ContainerSpec
 
 log = logging.getLogger("pyengine.runtime")
+
+_ANSWER_SECONDS = 30.0
 
 
 class ShimRuntime:
@@ -77,7 +80,7 @@ class ShimRuntime:
             raise
         return container
 
-    async def _born(self, spec: ContainerSpec, connection: handle.Connection) -> handle.ShimHandle:
+    async def _born(self, spec: ContainerSpec, connection: Connection) -> handle.ShimHandle:
         first = await connection.receive()
         if first is None or "pid" not in first:
             await connection.drain()
@@ -100,7 +103,7 @@ class ShimRuntime:
             raise
         await container.go()
 
-    async def _new_shim(self) -> handle.Connection:
+    async def _new_shim(self) -> Connection:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             self._spawner.send(theirs)
@@ -109,16 +112,20 @@ class ShimRuntime:
             raise StartFailed(f"OCI runtime create failed: the spawner can't be started: {error}: unknown") from error
         finally:
             theirs.close()
-        return await handle.Connection.over(ours)
+        return await Connection.over(ours)
 
     async def reconnect(self, container_id: str, bundle: str) -> ContainerHandle | ExitStatus:
         """Find the container of *bundle* again: running, or how it ended, or code 255 if nothing tells."""
         try:
-            connection = await handle.connect(bundle)
+            connection = await connect(bundle)
         except OSError:
             return await leftovers.clear(bundle)
         await connection.send({"op": "control", "id": 0})
-        state = await connection.receive()
+        try:
+            state = await asyncio.wait_for(connection.receive(), _ANSWER_SECONDS)
+        except TimeoutError:
+            connection.close()
+            raise TimeoutError(f"the shim of container {container_id[:12]} does not answer") from None
         if state is None or not state["started_at"] or state.get("exit") is not None:
             connection.close()
             return await leftovers.clear(bundle)

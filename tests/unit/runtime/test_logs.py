@@ -9,7 +9,8 @@ from typing import Literal
 import pytest
 
 from pymachine.engine.runtime import logfile
-from pymachine.engine.runtime.logreader import LogEntry, open_reader, parse_time
+from pymachine.engine.runtime.logframes import parse_time
+from pymachine.engine.runtime.logreader import LogEntry, open_reader
 from pymachine.engine.runtime.spec import LogSpec
 
 Driver = Literal["local", "json-file"]
