@@ -10,6 +10,7 @@ from typing import Any
 from pymachine.dockerapi.errors import EngineError
 from pymachine.dockerapi.routing import Router
 from pymachine.engine import identity, parts
+from pymachine.engine.api.commit import commit_routes
 from pymachine.engine.api.container_routes import container_routes
 from pymachine.engine.api.events import event_routes
 from pymachine.engine.api.images import image_routes
@@ -78,6 +79,7 @@ class Daemon:
         router = Router()
         router.add(*system_routes(self.info, self._disk_usage, self._login), *event_routes(self.events))
         router.add(*container_routes(self.containers), *image_routes(self.images))
+        router.add(*commit_routes(self.containers, self.images))
         router.add(*network_routes(self.network, self._refers), *volume_routes(self.volumes))
         router.add(*unserved_routes())
         return router

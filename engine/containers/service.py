@@ -112,6 +112,9 @@ class Containers:
             container.name = chosen
             self.context.save(container)
             self.context.registry.release(old, container.id)
+            if container.sandbox is not None:
+                self.context.network.rename(container.sandbox, old, chosen)
+                self.context.save(container)
             self.context.publish(container, "rename", oldName=f"/{old}")
 
     async def update(self, container: Container, body: dict[str, Any]) -> list[str]:

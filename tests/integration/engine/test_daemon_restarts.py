@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -95,3 +97,33 @@ def test_a_damaged_document_hides_no_other(own_engine: EngineProcess) -> None:
     engine.start()
     assert engine.docker("ps", "-aq", "--no-trunc").split() == [good]
     assert "is damaged" in engine.log
+
+
+@pytest.mark.slow
+def test_killed_at_any_moment(own_engine: EngineProcess) -> None:
+    """Whatever a killed daemon was doing: its successor serves every container, and can remove all of them."""
+    engine, chance = own_engine, random.Random(7)
+    kinds = (
+        ("run", "--rm", "busybox", "sleep", "0.05"),
+        ("run", "-d", "busybox", "sleep", "1000"),
+        ("run", "--rm", "busybox", "no-such-program"),
+        ("run", "-d", "-p", "127.0.0.1::80", "busybox", "sleep", "1000"),
+    )
+    for _ in range(5):
+        with ExitStack() as stack:
+            for _ in range(6):
+                stack.enter_context(beside(engine, *chance.choice(kinds)))
+                time.sleep(chance.random() * 0.02)
+            time.sleep(chance.random() * 0.15)
+            engine.stop(signal.SIGKILL)
+        engine.start()
+    for name in engine.docker("ps", "--format", "{{.Names}}").split():
+        assert engine.docker("exec", name, "echo", "in") == "in\n"
+    everything = engine.docker("ps", "-aq").split()
+    assert everything
+    engine.docker("rm", "-f", *everything)
+    data, groups = engine.folder / "data", Path("/sys/fs/cgroup")
+    eventually(lambda: not any((data / "overlay2" / "containers").iterdir()))
+    assert not list((data / "containers").iterdir())
+    assert not list((engine.folder / "exec" / "containers").glob("*"))
+    eventually(lambda: not list(groups.glob(f"*/{engine.name}/*/")))

@@ -53,3 +53,11 @@ def test_an_image_in_use_stays(engine: EngineProcess) -> None:
     engine.docker("rm", "user")
     engine.docker("rmi", "used:1")
     assert "No such image" in engine.run("image", "inspect", "used:1").stderr
+
+
+def test_commit(engine: EngineProcess) -> None:
+    engine.docker("run", "--name", "changed", "busybox", "sh", "-c", "echo kept > /made")
+    engine.docker("commit", "-c", 'CMD ["cat", "/made"]', "changed", "made:1")
+    engine.docker("rm", "changed")
+    assert engine.docker("run", "--rm", "made:1") == "kept\n"
+    engine.docker("rmi", "made:1")

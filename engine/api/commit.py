@@ -1,0 +1,75 @@
+"""``POST /commit``: an image of what a container changed (Engine API 1.24–1.47)."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from pymachine.dockerapi.errors import Conflict, InvalidArgument
+from pymachine.dockerapi.messages import Answer, Request, json_response
+from pymachine.dockerapi.routing import Route
+from pymachine.engine.containers.model import Container
+from pymachine.engine.containers.service import Containers
+from pymachine.engine.containers.state import Status
+from pymachine.engine.images.reference import Reference, parse
+from pymachine.engine.images.service import ImageService
+
+_OF_IMAGES = (
+    "User", "ExposedPorts", "Env", "Entrypoint", "Cmd", "Volumes", "WorkingDir", "Labels", "StopSignal", "StopTimeout",
+    "Healthcheck", "Shell", "OnBuild",
+)  # fmt: skip
+"""What of a container's ``Config`` belongs to its image too."""
+
+
+def commit_routes(containers: Containers, images: ImageService) -> list[Route]:
+    """The route, served from both services."""
+
+    async def commit(request: Request) -> Answer:
+        query, body = request.query, await request.json_object()
+        container = containers.get(query.text("container"))
+        target = _target(query.text("repo"), query.text("tag"))
+        async with _still(containers, container, wanted=query.flag("pause", default=True)):
+            image = await images.commit(
+                container.id,
+                container.image,
+                _config(container, body),
+                target,
+                changes=query.all("changes"),
+                author=query.text("author"),
+                message=query.text("comment"),
+            )
+        containers.context.publish(container, "commit", comment=query.text("comment"), imageID=image.id)
+        return json_response({"Id": image.id}, 201)
+
+    return [Route("POST", "/commit", commit)]
+
+
+def _config(container: Container, body: dict[str, Any]) -> dict[str, Any]:
+    merged = {**container.config, **{name: value for name, value in body.items() if value}}
+    return {name: merged[name] for name in _OF_IMAGES if merged.get(name)}
+
+
+def _target(repository: str, tag: str) -> Reference | None:
+    if not repository:
+        return None
+    reference = parse(f"{repository}:{tag}" if tag else repository)
+    if reference.digest:
+        raise InvalidArgument("cannot commit to a digest reference")
+    return reference.with_default_tag()
+
+
+@asynccontextmanager
+async def _still(containers: Containers, container: Container, *, wanted: bool) -> AsyncIterator[None]:
+    """Hold the container's processes while the block runs, so that what is read belongs together."""
+    held = wanted and container.state.status is Status.RUNNING
+    if held:
+        await containers.control.pause(container)
+    try:
+        yield
+    finally:
+        if held and container.state.paused:
+            try:
+                await containers.control.unpause(container)
+            except Conflict:
+                pass  # it was killed meanwhile
