@@ -201,19 +201,23 @@ def mount_inside(root: int, mount: Mount, spec: ContainerSpec) -> None:
     read_only = sys_.MS_RDONLY if "ro" in mount.options else 0
     target = inroot.ensure_folder(root, mount.destination)
     try:
+        place = inroot.name_of(target)
         if found.legacy:
-            sys_.mount("tmpfs", inroot.name_of(target), "tmpfs", flags, "mode=755,size=64k")
-            base = inroot.open_path(root, mount.destination)  # again: the descriptor above is below the mount
-            try:
-                _mount_legacy(found.legacy, base, spec, flags, read_only)
-            finally:
-                os.close(base)
+            sys_.mount("tmpfs", place, "tmpfs", flags, "mode=755,size=64k")
         elif spec.namespaces.cgroup == "private":
-            sys_.mount("cgroup", inroot.name_of(target), "cgroup2", flags | read_only)
+            sys_.mount("cgroup", place, "cgroup2", flags)
         else:
-            _bind_own(f"{found.unified}/{spec.cgroup}", inroot.name_of(target), read_only)
+            sys_.mount(f"{found.unified}/{spec.cgroup}", place, None, sys_.MS_BIND)
     finally:
         os.close(target)
+    base = inroot.open_path(root, mount.destination)  # again: the descriptor above is of what is below the mount
+    try:
+        if found.legacy:
+            _mount_legacy(found.legacy, base, spec, flags, read_only)
+        if read_only:
+            sys_.mount_setattr(base, "", add=sys_.MOUNT_ATTR_RDONLY, recursive=False)
+    finally:
+        os.close(base)
 
 
 def _mount_legacy(legacy: dict[str, str], base: int, spec: ContainerSpec, flags: int, read_only: int) -> None:
@@ -228,8 +232,6 @@ def _mount_legacy(legacy: dict[str, str], base: int, spec: ContainerSpec, flags:
             _bind_own(f"{point}/{spec.cgroup}", folder, read_only)
         for alias in controllers if len(controllers) > 1 else []:
             os.symlink(name, alias, dir_fd=base)
-    if read_only:
-        sys_.mount_setattr(base, "", add=sys_.MOUNT_ATTR_RDONLY, recursive=False)
 
 
 def _bind_own(source: str, target: str, read_only: int) -> None:

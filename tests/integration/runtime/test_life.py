@@ -16,6 +16,7 @@ from pymachine.engine.runtime.spec import LogSpec, Namespaces, Resources
 from support.runtimes import Box, eventually, plain, read_all
 
 pytestmark = pytest.mark.root
+needs_v1 = pytest.mark.skipif(not cgroups.hierarchies().legacy, reason="no memory and pids controllers to be sure of")
 
 
 def mounts_of_host() -> str:
@@ -328,6 +329,7 @@ def test_pause_stops_all_and_resume_lets_them_go_on(box: Box) -> None:
     box.run(test)
 
 
+@needs_v1
 def test_a_program_that_takes_too_much_memory_is_killed_and_that_is_told(box: Box) -> None:
     async def test() -> None:
         script = "x=$(dd if=/dev/zero bs=1M count=200 | tr '\\0' a); echo ${#x}"
@@ -338,6 +340,7 @@ def test_a_program_that_takes_too_much_memory_is_killed_and_that_is_told(box: Bo
     box.run(test)
 
 
+@needs_v1
 def test_the_number_of_processes_is_limited(box: Box) -> None:
     async def test() -> None:
         shown = await box.output(
