@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pymachine.drivers.base import Context, Driver, State
-from pymachine.drivers.local import bridge, cgroups, checks, jsonfile, launch, process, readiness, seed
+from pymachine.drivers.local import bridge, cgroups, jsonfile, launch, process, readiness, seed
 from pymachine.drivers.local import options as local_options
 from pymachine.drivers.local.faults import told
 from pymachine.drivers.local.images.catalog import Catalog, Image
@@ -48,6 +48,8 @@ class LocalDriver(Driver):
 
     def pre_create_check(self) -> None:
         """Root, programs, image, cgroups, overlay, disk, subnet and mounts: all that is wrong at once."""
+        from pymachine.drivers.local import checks  # for create only; every other command does without
+
         checks.check(self.options, self._layout)
 
     def create(self) -> None:
@@ -136,7 +138,7 @@ class LocalDriver(Driver):
     def _step(self, name: str, action: Callable[[], dict[str, str]], **facts: str) -> None:
         """One journalled step; each action finds out itself what is there already."""
         self.context.journal.begin(name, **facts)
-        with told(name.replace("create.", "making the machine's ")):
+        with told(f'the step "{name}"'):
             made = action()
         self.context.resources.update(made)
         self.context.save()
