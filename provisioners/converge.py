@@ -19,8 +19,11 @@ from pymachine.provisioners.steps import STEPS
 _RETRY_SECONDS = 3.0
 
 
-def provision(session: SSHSession, plan: ProvisionPlan, report: Callable[[str], None]) -> Provisioned:
-    """Converge the host behind *session*; running it again changes nothing.
+def provision(
+    session: SSHSession, plan: ProvisionPlan, report: Callable[[str], None], steps: Sequence[Step] = STEPS
+) -> Provisioned:
+    """Converge the host behind *session* in *steps* (`CERTIFICATE_STEPS`: its certificates only); running it again
+    changes nothing.
 
     Raises `ProvisionError` naming the step, `SSHError`, or `DeadlineExceeded` after ``plan.timeout`` seconds.
     """
@@ -31,7 +34,7 @@ def provision(session: SSHSession, plan: ProvisionPlan, report: Callable[[str], 
     if facts.python_versions:
         _require_python(facts)
     wanted = Wanted(plan, build_release())
-    for step in STEPS:
+    for step in steps:
         actions = step.plan(facts, wanted)
         if not actions:
             continue

@@ -34,6 +34,8 @@ class Record:
     """`pymachine.machine.config.EngineOptions` as a dictionary."""
     swarm: dict[str, Any] = field(default_factory=dict)
     tls_san: list[str] = field(default_factory=list)
+    tls: dict[str, Any] = field(default_factory=dict)
+    """How certificates are made: ``key_type``; empty for the default."""
     resources: dict[str, Any] = field(default_factory=dict)
     """What the driver made or found: addresses, ids of outside resources."""
     provisioned: dict[str, Any] = field(default_factory=dict)

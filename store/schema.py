@@ -27,6 +27,7 @@ _KINDS: dict[str, type[Any]] = {
     "engine": dict,
     "swarm": dict,
     "tls_san": list,
+    "tls": dict,
     "resources": dict,
     "provisioned": dict,
 }

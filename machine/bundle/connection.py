@@ -7,9 +7,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from pymachine.machine.certs.check import check_engine
-
 from pymachine.machine.errors import MachineError
 from pymachine.machine.machine import Machine
+from pymachine.machine.operations.report import Report
 
 TIMEOUT = 20.0
 """Seconds that the TLS check may take."""
@@ -25,13 +25,22 @@ class Connection:
     """The machine's address without the port."""
 
 
-def connect(machine: Machine, *, swarm: bool = False, timeout: float = TIMEOUT) -> Connection:
-    """Find and check the connection to *machine*; with *swarm* to the cluster manager that it runs."""
+def connect(
+    machine: Machine, *, swarm: bool = False, timeout: float = TIMEOUT, report: Report | None = None
+) -> Connection:
+    """Find and check the connection to *machine*; with *swarm* to the cluster manager that it runs.
+
+    With a *report*, certificates that expire soon or no longer name the machine's address are renewed first.
+    """
     if swarm and not machine.swarm.master:
         raise MachineError(
             f'"{machine.name}" is not a swarm master. The --swarm flag is intended for use with swarm masters'
         )
     engine = machine.url()
+    if report is not None:
+        from pymachine.machine.operations.renew import refresh
+
+        refresh(machine, engine, report)
     url = swarm_url(engine, machine.swarm.host) if swarm else engine
     try:
         check_engine(url, machine.directory, timeout)

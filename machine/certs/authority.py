@@ -1,6 +1,7 @@
 """A store's CA and client certificate: made once, renewed in time, one CA however many processes ask at once.
 
-An old CA is renewed with the same key and name, so that all it has signed stays good and no host need be touched.
+An old CA is renewed with the same key and name, so that all it has signed stays good. Hosts trust the old edition
+until it expires; `pymachine.machine.operations.renew` brings them the new one before that.
 """
 
 from __future__ import annotations
@@ -9,23 +10,22 @@ import getpass
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from pymachine.machine.certs.expiry import SOON
 from pymachine.machine.certs.files import Pair, PairFiles
-from pymachine.machine.errors import CertificateError
+from pymachine.machine.certs.glance import glance
+from pymachine.machine.certs.keytype import DEFAULT, KeyType
+from pymachine.machine.errors import CertificateError, MachineError
 from pymachine.store.atomic import replace_file, storage_errors
 from pymachine.store.base import Store
 
-if TYPE_CHECKING:
-    from pymachine.machine.certs.issue import KeyType
 
-
-def bootstrap(store: Store, report: Callable[[str], None], *, key_type: KeyType = "ecdsa", renew: bool = False) -> None:
+def bootstrap(store: Store, report: Callable[[str], None], *, key_type: KeyType = DEFAULT, renew: bool = False) -> None:
     """See to it that the store has a CA and a client certificate good for 30 days at least.
 
-    With *renew* the client certificate is made anew in any case. *report* is told what is made. Raises
-    `CertificateError` when a file of a pair is missing or damaged.
+    With *renew* the client certificate is made anew in any case. *key_type* is for what is made for the first time:
+    renewal keeps the kind of key. *report* is told what is made. Raises `CertificateError` when a file of a pair is
+    missing or damaged.
     """
     directory = store.certs_dir()
     if not renew and _is_settled(directory):
@@ -72,6 +72,19 @@ def copy_client(store: Store, directory: Path) -> None:
             target = directory / name
             if not target.exists() or target.read_bytes() != content:
                 replace_file(target, content, mode=mode)
+
+
+def is_foreign(store: Store, machine_name: str) -> bool:
+    """Whether a machine trusts another CA than this store's: it was imported, or the store's CA was replaced.
+
+    Its certificates work as they are, for others too; only an explicit wish may change them to this store's CA.
+    """
+    try:
+        own = glance(store.machine_dir(machine_name) / "ca.pem")
+        ours = glance(store.certs_dir() / "ca.pem")
+    except MachineError:
+        return False
+    return own is not None and ours is not None and own.public_key != ours.public_key
 
 
 def weakness(pair: Pair, ca: Pair | None = None) -> str:
@@ -126,14 +139,14 @@ def _see_to_ca(store: Store, report: Callable[[str], None], key_type: KeyType) -
 
 
 def _see_to_client(store: Store, ca: Pair, report: Callable[[str], None], key_type: KeyType, *, renew: bool) -> None:
-    from pymachine.machine.certs.issue import cert_pem, key_pem, make_client, new_key
+    from pymachine.machine.certs.issue import cert_pem, key_pem, kind_of, make_client, new_key
 
     files = client_files(store.certs_dir())
     old = files.load()
     if old and not renew and not weakness(old, ca):
         return
     report(f"Creating client certificate: {files.cert}")
-    key = new_key(key_type)
+    key = new_key(kind_of(old.key) if old else key_type)
     files.save(cert_pem(make_client(ca, key, owner())), key_pem(key))
     if old:
         _refresh_machines(store)
@@ -143,5 +156,5 @@ def _refresh_machines(store: Store) -> None:
     """Give machines that have a copy of the client certificate the new one."""
     for machine in store.names():
         directory = store.machine_dir(machine)
-        if (directory / "cert.pem").exists():
+        if (directory / "cert.pem").exists() and not is_foreign(store, machine):
             copy_client(store, directory)

@@ -35,6 +35,8 @@ class Glance:
     """Its alternative names: DNS names in lower case, and addresses as `ipaddress` writes them."""
     public_key: bytes
     """DER; two editions of one CA have the same."""
+    serial: str
+    """The serial number, hexadecimal."""
 
 
 def glance(path: Path) -> Glance | None:
@@ -68,10 +70,10 @@ def _parse(pem: bytes) -> Glance:
     (_, certificate), *_ = _elements(der)
     (_, body), *_ = _elements(certificate)
     fields = [(tag, value) for tag, value in _elements(body) if tag != _VERSION]
-    _serial, _algorithm, _issuer, validity, _subject, key, *rest = fields
+    serial, _algorithm, _issuer, validity, _subject, key, *rest = fields
     extensions = next((value for tag, value in rest if tag == _EXTENSIONS), b"")
     _, end = list(_elements(validity[1]))
-    return Glance(_time(*end), frozenset(_names(extensions)), key[1])
+    return Glance(_time(*end), frozenset(_names(extensions)), key[1], serial[1].hex())
 
 
 def _elements(data: bytes) -> Iterator[tuple[int, bytes]]:

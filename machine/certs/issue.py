@@ -10,7 +10,6 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
-from typing import Literal
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePrivateKey
@@ -23,9 +22,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from pymachine.machine.certs.files import Pair
+from pymachine.machine.certs.keytype import KeyType
 from pymachine.machine.errors import CertificateError
 
-KeyType = Literal["ecdsa", "rsa", "ed25519"]
 PrivateKey = EllipticCurvePrivateKey | RSAPrivateKey | Ed25519PrivateKey
 KEY_CLASSES = (EllipticCurvePrivateKey, RSAPrivateKey, Ed25519PrivateKey)
 
@@ -41,6 +40,13 @@ def new_key(kind: KeyType) -> PrivateKey:
     if kind == "rsa":
         return generate_rsa(65537, 2048)
     return Ed25519PrivateKey.generate() if kind == "ed25519" else generate_ec(SECP256R1())
+
+
+def kind_of(key: PrivateKey) -> KeyType:
+    """What *key* is."""
+    if isinstance(key, RSAPrivateKey):
+        return "rsa"
+    return "ed25519" if isinstance(key, Ed25519PrivateKey) else "ecdsa"
 
 
 def key_pem(key: PrivateKey) -> bytes:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pymachine.machine.certs.authority import bootstrap, copy_client, load_ca, owner, weakness
 from pymachine.machine.certs.files import Pair, PairFiles, load_certificate
+from pymachine.machine.certs.keytype import DEFAULT, KeyType
 from pymachine.machine.errors import CertificateError
 from pymachine.store.base import Store
 
@@ -39,7 +40,13 @@ class TLSPaths:
 
 
 def issue_server(
-    store: Store, machine_name: str, hosts: list[str], extra_sans: list[str], *, swarm_master: bool = False
+    store: Store,
+    machine_name: str,
+    hosts: list[str],
+    extra_sans: list[str],
+    *,
+    swarm_master: bool = False,
+    key_type: KeyType = DEFAULT,
 ) -> TLSPaths:
     """Make the server certificate of a machine that answers at *hosts* (addresses or names).
 
@@ -52,7 +59,7 @@ def issue_server(
     ca = load_ca(store)
     paths = TLSPaths.in_directory(store.machine_dir(machine_name))
     sans = [*extra_sans, *hosts, *ALWAYS, machine_name]
-    key = new_key("ecdsa")
+    key = new_key(key_type)
     certificate = make_server(ca, key, owner(), machine_name, sans, also_client=swarm_master)
     server_files(paths).save(cert_pem(certificate), key_pem(key))
     copy_client(store, paths.ca.parent)

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from pymachine.machine.certs.keytype import DEFAULT, KEY_TYPES
 from pymachine.machine.cli.command import SETTINGS, Command, Decorated, timeout_option
 from pymachine.machine.cli.driverflags import DEFAULT_DRIVER, chosen_driver, flags, given
 from pymachine.machine.cli.errors import Interrupted
@@ -47,6 +48,12 @@ def _many(flag: str, name: str, metavar: str, text: str) -> Callable[[Decorated]
 )
 @timeout_option("--timeout", default=TIMEOUT, text="The most that it may take in all.")
 @_many("--tls-san", "tls_san", "NAME", "Another name or address for the engine's certificate; may be repeated.")
+@click.option(
+    "--tls-key-type",
+    default="",
+    metavar="KIND",
+    help=f"Keys of the machine's certificates: {', '.join(KEY_TYPES)}. [default: {DEFAULT}] [$MACHINE_TLS_KEY_TYPE]",
+)
 @_many("--engine-opt", "engine_opt", "KEY[=VALUE]", "Set a key of the engine's configuration; may be repeated.")
 @_many("--engine-label", "engine_label", "KEY=VALUE", "Label the engine; may be repeated.")
 @_many("--engine-env", "engine_env", "NAME=VALUE", "A variable for the engine's environment; may be repeated.")
@@ -100,6 +107,7 @@ def _create(ctx: click.Context, invocation: Invocation, name: str) -> None:
         engine=_engine(params, environ),
         swarm=_swarm(params, environ),
         tls_san=params["tls_san"],
+        key_type=params["tls_key_type"] or environ.get("MACHINE_TLS_KEY_TYPE", ""),
         timeout=params["timeout"],
     )
     try:

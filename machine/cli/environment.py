@@ -14,6 +14,7 @@ from pymachine.machine.bundle.shells import DIALECTS, Dialect, detect, dialect
 from pymachine.machine.cli.command import SETTINGS, Command
 from pymachine.machine.cli.invocation import Invocation, current
 from pymachine.machine.errors import MachineError
+from pymachine.machine.output.progress import Plain
 
 if TYPE_CHECKING:
     from pymachine.machine.bundle.connection import Connection
@@ -52,11 +53,16 @@ def config(swarm: bool, names: tuple[str, ...]) -> None:
 
     machine = current().one(names)
     try:
-        connection = connect(machine, swarm=swarm)
+        connection = connect(machine, swarm=swarm, report=_aside())
     except MachineError as error:
         raise MachineError(f"Error running connection boilerplate: {error}", hint=error.hint) from error
     _warn(connection)
     click.echo(flags(connection))
+
+
+def _aside() -> Plain:
+    """Progress on standard error, since shells evaluate the output."""
+    return Plain(sys.stderr)
 
 
 def _warn(connection: Connection) -> None:
@@ -73,7 +79,7 @@ def _set(invocation: Invocation, spoken: Dialect, names: tuple[str, ...], *, swa
 
     machine = invocation.one(names)
     try:
-        connection = connect(machine, swarm=swarm)
+        connection = connect(machine, swarm=swarm, report=_aside())
     except MachineError as error:
         raise MachineError(f"Error checking TLS connection: {error}", hint=error.hint) from error
     _warn(connection)

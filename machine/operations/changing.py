@@ -22,12 +22,13 @@ PAUSE = 0.1
 
 
 @contextlib.contextmanager
-def changing(machine: Machine, purpose: str, *, finished: bool = True) -> Iterator[None]:
+def changing(machine: Machine, purpose: str, *, finished: bool = True, wait: float = 0) -> Iterator[None]:
     """The sole right to change *machine* while the block runs, with its record as it is now.
 
-    With *finished*, a machine whose create or remove has not ended is refused.
+    With *finished*, a machine whose create or remove has not ended is refused. Another holder is waited for *wait*
+    seconds.
     """
-    with machine.store.lease(machine.name, purpose):
+    with machine.store.lease(machine.name, purpose, wait=wait):
         machine.record = machine.store.load(machine.name)
         if finished and not machine.ready:
             raise MachineError(f'Cannot {purpose} machine "{machine.name}": {machine.unfinished}')

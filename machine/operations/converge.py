@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ from pymachine.machine.operations.report import Report
 
 if TYPE_CHECKING:
     from pymachine.drivers.base import Driver
-    from pymachine.provisioners.base import Provisioned, ProvisionPlan, TLSFiles
+    from pymachine.provisioners.base import Provisioned, ProvisionPlan, Step, TLSFiles
 
 ATTEMPT = 5.0
 """Seconds that one attempt to reach the engine may take."""
@@ -37,24 +38,16 @@ def _prepare() -> None:
         build_release()
 
 
-def provision(
-    machine: Machine, driver: Driver, report: Report, deadline: Deadline, *, renew: bool = False
-) -> Provisioned:
+def provision(machine: Machine, driver: Driver, report: Report, deadline: Deadline) -> Provisioned:
     """Converge the host and wait for its engine; what was done is in the record, saved.
 
-    The server certificate is made anew when *renew*, or when the one there is does not fit the address.
+    The server certificate is made anew when the one there is does not fit the address.
     """
-    from pymachine.machine.ssh.connect import open_session
-    from pymachine.provisioners.converge import provision as converge_host
+    from pymachine.provisioners.steps import STEPS
 
-    report.stage("Waiting for SSH to be available...")
-    left = deadline.left("waiting for SSH to be available")
-    with open_session(driver.ssh_endpoint(), timeout=left, report=_noting(machine, report)) as session:
-        tls = server_certificate(machine, driver, renew=renew)
-        report.stage("Detecting the provisioner...")
-        plan = _plan(machine, tls, deadline.left("provisioning"))
-        done = converge_host(session, plan, report.stage)
-    machine.record.provisioned = {
+    tls = functools.partial(server_certificate, machine, driver)
+    done = _converge(machine, driver, report, deadline, tls, STEPS)
+    machine.record.provisioned |= {
         "provisioner": done.provisioner,
         "release": done.release,
         "at": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
@@ -64,11 +57,50 @@ def provision(
     return done
 
 
+def rotate(machine: Machine, driver: Driver, report: Report, deadline: Deadline, *, renew: bool = False) -> None:
+    """Bring the host the certificates that it should have, and let its engine read them; nothing is restarted.
+
+    The server certificate is made anew when *renew*, or when the one there is does not fit the address.
+    """
+    from pymachine.provisioners.steps import CERTIFICATE_STEPS
+
+    tls = functools.partial(server_certificate, machine, driver, renew=renew)
+    _converge(machine, driver, report, deadline, tls, CERTIFICATE_STEPS)
+    machine.save()
+    wait_for_engine(machine, driver, report, deadline)
+
+
+def _converge(
+    machine: Machine,
+    driver: Driver,
+    report: Report,
+    deadline: Deadline,
+    certificates: Callable[[], TLSFiles],
+    steps: Sequence[Step],
+) -> Provisioned:
+    """Take *steps* on the host; notes in the record, not saved yet, which certificates the host has now."""
+    from pymachine.machine.certs.renewal import edition
+    from pymachine.machine.ssh.connect import open_session
+    from pymachine.provisioners.converge import provision as converge_host
+
+    report.stage("Waiting for SSH to be available...")
+    left = deadline.left("waiting for SSH to be available")
+    with open_session(driver.ssh_endpoint(), timeout=left, report=_noting(machine, report)) as session:
+        tls = certificates()
+        report.stage("Detecting the provisioner...")
+        plan = _plan(machine, tls, deadline.left("provisioning"))
+        done = converge_host(session, plan, report.stage, steps)
+    machine.record.provisioned["certificates"] = edition(machine.directory)
+    return done
+
+
 def reach(machine: Machine, driver: Driver, report: Report, deadline: Deadline) -> None:
-    """After a start: wait for the engine, with a new server certificate when the address has changed."""
-    if certificate_misfit(machine, [driver.address()]):
-        report.say(f'The address of "{machine.name}" has changed: its server certificate is made anew.')
-        provision(machine, driver, report, deadline)
+    """After a start: wait for the engine, with new certificates when the address has changed or they expire soon."""
+    from pymachine.machine.operations.renew import reason, renew_in_time
+
+    why = reason(machine, driver.address())
+    if why:
+        renew_in_time(machine, driver, report, deadline, why)
         return
     wait_for_engine(machine, driver, report, deadline)
 
@@ -101,15 +133,21 @@ def wait_for_engine(machine: Machine, driver: Driver, report: Report, deadline: 
 
 
 def server_certificate(machine: Machine, driver: Driver, *, renew: bool = False) -> TLSFiles:
-    """The machine's server certificate for the address it has now, made when *renew* or when none fits."""
+    """The machine's server certificate for the address it has now, made when *renew* or when none fits.
+
+    Without *renew* one of another CA than the store's is left as it is (`is_foreign`).
+    """
+    from pymachine.machine.certs.authority import is_foreign
+    from pymachine.machine.certs.keytype import key_type
     from pymachine.machine.certs.server import issue_server
     from pymachine.provisioners.base import TLSFiles
 
     hosts = [driver.address()]
     directory = machine.directory
-    if renew or certificate_misfit(machine, hosts):
+    if renew or (not is_foreign(machine.store, machine.name) and certificate_misfit(machine, hosts)):
         extra, master = machine.record.tls_san, machine.swarm.master
-        paths = issue_server(machine.store, machine.name, hosts, extra, swarm_master=master)
+        kind = key_type(machine.record.tls.get("key_type", ""))
+        paths = issue_server(machine.store, machine.name, hosts, extra, swarm_master=master, key_type=kind)
         return TLSFiles(ca=paths.ca, cert=paths.cert, key=paths.key)
     return TLSFiles(ca=directory / "ca.pem", cert=directory / "server.pem", key=directory / "server-key.pem")
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from pymachine.drivers import registry
 from pymachine.drivers.options import build, to_json
+from pymachine.machine.certs.keytype import key_type
 from pymachine.machine.config import EngineOptions, SwarmOptions
 from pymachine.machine.errors import (
     InvalidOption,
@@ -51,6 +52,9 @@ class Request:
     engine: EngineOptions = EngineOptions()
     swarm: SwarmOptions = SwarmOptions()
     tls_san: tuple[str, ...] = ()
+    key_type: str = ""
+    """Of the machine's certificate, and of the CA and client certificate when they are made for it: one of
+    `pymachine.machine.certs.keytype.KEY_TYPES`; empty for the default."""
     timeout: float = TIMEOUT
 
 
@@ -114,6 +118,7 @@ def _record(request: Request, kind: type[Driver]) -> Record:
         engine=request.engine.to_json(),
         swarm=request.swarm.to_json(),
         tls_san=list(request.tls_san),
+        tls={"key_type": key_type(request.key_type)} if request.key_type else {},
     )
 
 
@@ -121,7 +126,7 @@ def _resumed(found: Record, wanted: Record) -> Record:
     """The found record, once it is sure that the same machine is meant."""
     differing = [
         name
-        for name in ("driver", "options", "engine", "swarm", "tls_san")
+        for name in ("driver", "options", "engine", "swarm", "tls_san", "tls")
         if getattr(found, name) != getattr(wanted, name)
     ]
     if differing:
@@ -149,7 +154,7 @@ def _check(machine: Machine, report: Report, deadline: Deadline, *, new: bool) -
     """The CA, then the driver's own check; a check that fails leaves no trace of a new machine."""
     from pymachine.machine.certs.authority import bootstrap
 
-    bootstrap(machine.store, report.say)
+    bootstrap(machine.store, report.say, key_type=key_type(machine.record.tls.get("key_type", "")))
     if not new:
         return
     report.stage("Running pre-create checks...")

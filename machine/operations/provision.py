@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
 from pymachine.machine.errors import MachineError
 from pymachine.machine.machine import Machine
 from pymachine.machine.operations import converge
@@ -10,18 +14,28 @@ from pymachine.machine.operations.deadline import Deadline
 from pymachine.machine.operations.report import Report
 from pymachine.machine.operations.start import bring_up
 
+if TYPE_CHECKING:
+    from pymachine.drivers.base import Driver
+
 TIMEOUT = 600.0
 """Seconds that converging one machine may take."""
 
 
 def provision(machine: Machine, report: Report, *, timeout: float = TIMEOUT) -> None:
     """Bring the host to what its record says; changes nothing on a host that is as wanted."""
-    _converge(machine, report, timeout, "provision")
+    from pymachine.machine.certs.authority import bootstrap
+
+    deadline = Deadline(timeout)
+    with _running(machine, report, timeout, "provision") as driver:
+        bootstrap(machine.store, report.say)
+        converge.provision(machine, driver, report, deadline)
 
 
 def regenerate_certificates(machine: Machine, report: Report, *, timeout: float = TIMEOUT) -> None:
     """A new server certificate, and the store's current CA and client certificate; containers keep running."""
-    _converge(machine, report, timeout, "regenerate the certificates of", renew=True)
+    deadline = Deadline(timeout)
+    with _running(machine, report, timeout, "regenerate the certificates of") as driver:
+        converge.rotate(machine, driver, report, deadline, renew=True)
 
 
 def upgrade(machine: Machine, report: Report, *, timeout: float = TIMEOUT) -> None:
@@ -40,14 +54,15 @@ def upgrade(machine: Machine, report: Report, *, timeout: float = TIMEOUT) -> No
             report.say(f'Machine "{machine.name}" has the newest engine already.')
 
 
-def _converge(machine: Machine, report: Report, timeout: float, purpose: str, *, renew: bool = False) -> None:
-    deadline = Deadline(timeout)
+@contextlib.contextmanager
+def _running(machine: Machine, report: Report, timeout: float, purpose: str) -> Iterator[Driver]:
+    """The sole right to change a machine that runs, and its driver."""
     with changing(machine, purpose):
         _must_provision(machine, purpose)
         driver = machine.driver(report, timeout=timeout)
         if driver.state().value != "Running":
             raise MachineError("Host is not running", hint=f'Start it first: "pymachine start {machine.name}".')
-        converge.provision(machine, driver, report, deadline, renew=renew)
+        yield driver
 
 
 def _must_provision(machine: Machine, purpose: str) -> None:

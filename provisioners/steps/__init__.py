@@ -11,3 +11,6 @@ from pymachine.provisioners.steps.service import Service
 from pymachine.provisioners.steps.tls import TLS
 
 STEPS: tuple[Step, ...] = (Hostname(), Packages(), EngineRelease(), TLS(), Config(), Service())
+
+CERTIFICATE_STEPS: tuple[Step, ...] = (TLS(), Service())
+"""What brings new certificates to a provisioned host: the engine reads them again, and is not restarted."""

@@ -17,6 +17,7 @@ class World:
     hosts: dict[str, State] = field(default_factory=dict)
     """By machine id."""
     address: str = "10.0.0.2"
+    provisions: bool = False
     failing: dict[str, MachineError] = field(default_factory=dict)
     """By verb; raised once the verb has done its work half."""
     calls: list[str] = field(default_factory=list)
@@ -35,8 +36,12 @@ class FakeDriver(Driver):
     name = "fake"
     description = "for tests"
     Options = FakeOptions
-    features = Features(provisions=False)
     world = World()
+
+    @property
+    def features(self) -> Features:  # type: ignore[override]
+        """As the world says."""
+        return Features(provisions=self.world.provisions)
 
     def pre_create_check(self) -> None:
         self._do("check")

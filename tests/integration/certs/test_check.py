@@ -15,7 +15,7 @@ import pytest
 
 from pymachine.machine.certs.authority import bootstrap
 from pymachine.machine.certs.check import EngineVersion, check_engine
-from pymachine.machine.certs.issue import KeyType
+from pymachine.machine.certs.keytype import KeyType
 from pymachine.machine.certs.server import issue_server
 from pymachine.machine.errors import CertificateError, MachineError
 from pymachine.store.file import FileStore

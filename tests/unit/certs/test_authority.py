@@ -12,13 +12,14 @@ import pytest
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from pymachine.machine.certs import authority, issue
+from pymachine.machine.certs import issue
 from pymachine.machine.certs.authority import bootstrap, ca_files, client_files, weakness
 from pymachine.machine.certs.files import Pair
-from pymachine.machine.certs.issue import KeyType
+from pymachine.machine.certs.keytype import KeyType
 from pymachine.machine.certs.server import issue_server
 from pymachine.machine.errors import CertificateError
 from pymachine.store.file import FileStore
+from support.clock import later
 from support.records import record
 
 
@@ -133,18 +134,6 @@ def test_a_lost_client_certificate_is_made_anew_under_the_same_ca(store: FileSto
 
     assert (store.certs_dir() / "ca.pem").read_bytes() == ca
     assert openssl_accepts(store, store.certs_dir() / "cert.pem")
-
-
-def later(monkeypatch: pytest.MonkeyPatch, days: float) -> None:
-    """Let it be *days* later for the code that looks at the clock."""
-
-    class Clock(datetime):
-        @classmethod
-        def now(cls, tz: object = None) -> datetime:  # type: ignore[override]
-            return datetime.now(UTC) + timedelta(days=days)
-
-    monkeypatch.setattr(authority, "datetime", Clock)
-    monkeypatch.setattr(issue, "datetime", Clock)
 
 
 @pytest.mark.parametrize("days", [3653 - 29, 3653 + 10])

@@ -13,7 +13,7 @@ from pymachine.machine.certs import issue
 from pymachine.machine.certs.authority import bootstrap
 from pymachine.machine.certs.expiry import expiry, unnamed, warning
 from pymachine.machine.certs.glance import glance
-from pymachine.machine.certs.issue import KeyType
+from pymachine.machine.certs.keytype import KeyType
 from pymachine.machine.certs.server import issue_server
 from pymachine.machine.errors import CertificateError, MachineError
 from pymachine.store.file import FileStore

@@ -11,6 +11,7 @@ from pymachine.drivers import registry
 from pymachine.machine.errors import DriverError
 from pymachine.store.file import FileStore
 from support.fakedriver import FakeDriver, World
+from support.nohost import Sent, without_host
 
 
 @pytest.fixture
@@ -36,3 +37,9 @@ def store(tmp_path: Path) -> FileStore:
 def failure() -> DriverError:
     """Some failure of a driver."""
     return DriverError("the host has caught fire")
+
+
+@pytest.fixture
+def sent(monkeypatch: pytest.MonkeyPatch) -> list[Sent]:
+    """No host: what would be provisioned is kept, and the engine answers at once."""
+    return without_host(monkeypatch)

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -18,11 +15,9 @@ from pymachine.machine.operations import converge
 from pymachine.machine.operations.create import Request, create
 from pymachine.machine.operations.deadline import Deadline
 from pymachine.machine.operations.report import Silent
-from pymachine.machine.ssh import connect
-from pymachine.provisioners import converge as provisioning
-from pymachine.provisioners.base import Provisioned, ProvisionPlan
 from pymachine.store.file import FileStore
 from support.fakedriver import World
+from support.nohost import Sent
 
 QUIET = Silent()
 
@@ -34,52 +29,34 @@ def machine(store: FileStore, world: World) -> Machine:
     return machine
 
 
-@pytest.fixture
-def plans(monkeypatch: pytest.MonkeyPatch) -> list[ProvisionPlan]:
-    """No host: what would be provisioned is kept, and the engine answers at once."""
-    kept: list[ProvisionPlan] = []
-
-    def provision(session: Any, plan: ProvisionPlan, report: Any) -> Provisioned:
-        kept.append(plan)
-        return Provisioned("debian", "digest")
-
-    @contextmanager
-    def open_session(*args: Any, **options: Any) -> Iterator[None]:
-        yield None
-
-    monkeypatch.setattr(provisioning, "provision", provision)
-    monkeypatch.setattr(connect, "open_session", open_session)
-    monkeypatch.setattr(check, "check_engine", lambda url, directory, timeout: EngineVersion("1.2", "1.47"))
-    return kept
-
-
 def reach(machine: Machine) -> None:
     converge.reach(machine, machine.driver(), QUIET, Deadline(5))
 
 
-def test_nothing_is_provisioned_while_the_certificate_fits(machine: Machine, plans: list[ProvisionPlan]) -> None:
+def test_nothing_is_provisioned_while_the_certificate_fits(machine: Machine, sent: list[Sent]) -> None:
     reach(machine)
 
-    assert plans == []
+    assert sent == []
     assert machine.store.load("m").provisioned["engine_version"] == "1.2"
 
 
-def test_a_new_address_gets_a_new_certificate(machine: Machine, plans: list[ProvisionPlan], world: World) -> None:
+def test_a_new_address_gets_a_new_certificate(machine: Machine, sent: list[Sent], world: World) -> None:
     world.address = "10.0.0.3"
+    world.provisions = True
     reach(machine)
 
-    assert len(plans) == 1
-    assert plans[0].tls.cert == machine.directory / "server.pem"
+    assert len(sent) == 1
+    assert sent[0].plan.tls.cert == machine.directory / "server.pem"
     assert server_certificate_fits(machine.directory, ["10.0.0.3", "extra.example"]) == ""
 
 
-def test_provisioning_keeps_a_certificate_that_fits(machine: Machine, plans: list[ProvisionPlan]) -> None:
+def test_provisioning_keeps_a_certificate_that_fits(machine: Machine, sent: list[Sent]) -> None:
     before = (machine.directory / "server.pem").read_bytes()
     converge.provision(machine, machine.driver(), QUIET, Deadline(5))
     assert (machine.directory / "server.pem").read_bytes() == before
     assert machine.store.load("m").provisioned["release"] == "digest"
 
-    converge.provision(machine, machine.driver(), QUIET, Deadline(5), renew=True)
+    converge.rotate(machine, machine.driver(), QUIET, Deadline(5), renew=True)
     assert (machine.directory / "server.pem").read_bytes() != before
 
 
