@@ -7,6 +7,8 @@ import threading
 import time
 from typing import TextIO
 
+from pymachine.machine.terminal import TERMINAL
+
 FRAMES = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 INTERVAL = 0.1
 """Seconds between two frames of the spinner."""
@@ -105,7 +107,7 @@ class Live:
     def _keep_painting(self) -> None:
         while not self._closed.wait(INTERVAL):
             with self._lock:
-                if self._stage:
+                if self._stage and not TERMINAL.locked():
                     self._frame = (self._frame + 1) % len(FRAMES)
                     self._paint()
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Protocol, Self
@@ -21,6 +22,9 @@ class SSHEndpoint:
     """The machine's own known_hosts file, where its host key is pinned at first contact."""
     proxy_command: str = ""
     """A program whose standard streams are the connection (``ssh -W``-like); ``%h`` and ``%p`` are replaced."""
+    sudo_password: Callable[[int], str] | None = field(default=None, repr=False, compare=False)
+    """Where sudo's password comes from when it wants one; ``None``: nobody to ask. Called with the number of
+    passwords that were wrong before; raises `MissingRequirement` when there is none (left)."""
 
 
 @dataclass(frozen=True, slots=True)

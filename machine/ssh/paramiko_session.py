@@ -25,6 +25,7 @@ from pymachine.machine.ssh.identities import log_in
 from pymachine.machine.ssh.known_hosts import KnownHosts
 from pymachine.machine.ssh.sockets import EagerSocket
 from pymachine.machine.ssh.streams import converse
+from pymachine.machine.ssh.sudo import Root, refusal
 from pymachine.machine.ssh.upload import Source, upload_command
 
 # paramiko tells its troubles to a logger too; without this Python would print them on the user's terminal
@@ -76,6 +77,7 @@ class ParamikoSession:
         self._transport = transport
         self._endpoint = endpoint
         self._closing = closing
+        self._root = Root(endpoint, lambda line, stdin: self._converse(line, Source(stdin), line, STEP))
 
     def run(
         self, command: str, *, stdin: bytes | None = None, sudo: bool = False, check: bool = True, timeout: float = 600
@@ -84,8 +86,9 @@ class ParamikoSession:
         processes behind which hold its output counts as running until they end."""
         result = self._execute(command, Source(stdin or b""), sudo=sudo, timeout=timeout)
         if check and result.status != 0:
-            self._refuse_sudo(result)
-            raise RemoteCommandFailed(_first_line(command), result.status, result.stderr or result.stdout)
+            raise self._refusal(result, sudo) or RemoteCommandFailed(
+                _first_line(command), result.status, result.stderr or result.stdout
+            )
         return result
 
     def put(self, data: bytes | BinaryIO, path: str, *, mode: int = 0o644, sudo: bool = False) -> None:
@@ -95,8 +98,7 @@ class ParamikoSession:
             timeout = PUT_TIMEOUT + source.size / SLOWEST
             result = self._execute(upload_command(path, mode, source.size), source, sudo=sudo, timeout=timeout)
         if result.status != 0:
-            self._refuse_sudo(result)
-            raise RemoteCommandFailed(f"writing {path}", result.status, result.stderr)
+            raise self._refusal(result, sudo) or RemoteCommandFailed(f"writing {path}", result.status, result.stderr)
 
     def close(self) -> None:
         """End the connection; fine when it has ended."""
@@ -113,11 +115,18 @@ class ParamikoSession:
         self.close()
 
     def _execute(self, command: str, source: Source, *, sudo: bool, timeout: float) -> Result:
+        """By /bin/sh, since a user's login shell may be one that speaks another language."""
+        line = f"/bin/sh -c {shlex.quote(command)}"
+        line, source.head = self._root.wrap(line) if sudo else (f"exec {line}", b"")
+        return self._converse(line, source, command, timeout)
+
+    def _converse(self, line: str, source: Source, command: str, timeout: float) -> Result:
+        """Run a *line* and speak with it; errors name the *command* in it."""
         end = time.monotonic() + timeout
         channel = self._open_channel(min(timeout, STEP))
         try:
             with self._watchdog(channel, min(timeout, STEP)):
-                channel.exec_command(self._shell_line(command, sudo=sudo))
+                channel.exec_command(line)
             output, errors = converse(channel, source, end)
             status = channel.exit_status
             if status == -1 and not self._transport.is_active():
@@ -125,8 +134,9 @@ class ParamikoSession:
             return Result(status, _text(output), _text(errors))
         except SSHError:
             raise
-        except TimeoutError:
-            raise DeadlineExceeded(f"running on {self._endpoint.host}: {_first_line(command)}", timeout) from None
+        except TimeoutError as error:
+            stage = f"running on {self._endpoint.host}: {_first_line(command)}"
+            raise DeadlineExceeded(stage, timeout, last_error=str(error)) from None
         except (paramiko.SSHException, OSError, EOFError) as error:
             raise SSHError(self._lost(command)) from error
         finally:
@@ -167,18 +177,8 @@ class ParamikoSession:
             cause = _one_line(error) or "no answer"
             raise SSHError(f"the SSH connection to {self._endpoint.host} was lost: {cause}") from error
 
-    def _shell_line(self, command: str, *, sudo: bool) -> str:
-        """By /bin/sh, since a user's login shell may be one that speaks another language."""
-        prefix = "exec sudo -n --" if sudo and self._endpoint.user != "root" else "exec"
-        return f"{prefix} /bin/sh -c {shlex.quote(command)}"
-
-    def _refuse_sudo(self, result: Result) -> None:
-        if result.stderr.startswith("sudo:") and "password" in result.stderr:
-            user = self._endpoint.user
-            raise MissingRequirement(
-                f"user {user} on {self._endpoint.host} may not use sudo without a password",
-                hint=f"on the host: echo '{user} ALL=(ALL) NOPASSWD: ALL' | sudo tee /etc/sudoers.d/90-{user}",
-            )
+    def _refusal(self, result: Result, sudo: bool) -> MissingRequirement | None:
+        return refusal(self._endpoint, result) if sudo and self._endpoint.user != "root" else None
 
     def _lost(self, command: str) -> str:
         cause = self._transport.get_exception()

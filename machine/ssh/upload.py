@@ -19,6 +19,8 @@ class Source:
     """Bytes to send, their number known beforehand."""
 
     def __init__(self, data: bytes) -> None:
+        self.head = b""
+        """Sent before all else, and not counted in `size`."""
         self.size = len(data)
         self._file: BinaryIO = io.BytesIO(data)
         self._spool: BinaryIO | None = None
@@ -34,10 +36,16 @@ class Source:
 
     def chunks(self) -> Iterator[memoryview]:
         """What is to be sent, no more than `size` bytes even when the file grows meanwhile."""
+        if self.head:
+            yield memoryview(self.head)
         left = self.size
         while left and (chunk := self._file.read(min(CHUNK, left))):
             left -= len(chunk)
             yield memoryview(chunk)
+
+    def __bool__(self) -> bool:
+        """Whether there is anything to send."""
+        return bool(self.head or self.size)
 
     def __enter__(self) -> Self:
         return self

@@ -1,0 +1,35 @@
+"""The terminal as something to be shared: whoever asks a question holds it, and progress displays keep still."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+
+TERMINAL = threading.Lock()
+"""Held while a question waits for its answer."""
+
+
+def ask_secret(question: str) -> str | None:
+    """Ask on the terminal, without showing what is typed; ``None`` when there is no terminal or no answer."""
+    if not _has_terminal():
+        return None
+    from getpass import getpass
+
+    with TERMINAL:
+        try:
+            sys.stdout.flush()
+            return getpass(f"\r\x1b[K{question}" if sys.stdout.isatty() else question)
+        except EOFError:
+            return None
+
+
+def _has_terminal() -> bool:
+    """Whether somebody can be asked even when the standard streams lead elsewhere (tty(4))."""
+    if os.name != "posix":
+        return sys.stdin is not None and sys.stdin.isatty()
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True
