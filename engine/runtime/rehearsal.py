@@ -86,6 +86,7 @@ def _document(bundle: str, cgroup: str) -> dict[str, Any]:
         "device_cgroup_rules": (),
         "log": {"driver": "local", "path": f"{bundle}/log", "max_size": 0, "max_files": 1},
         "open_stdin": True,
+        "stdin_once": True,
         "mounts": (),
     }
 

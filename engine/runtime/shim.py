@@ -243,6 +243,7 @@ class Shim:
         if operation == "attach":
             peer.send({})
             self._peers.release(peer)
+            message["close_stdin"] |= self._spec.stdin_once
             self._streams.attach(Client.of(peer.sock, message), peer.inbox.rest())
         elif operation == "exec":
             self._exec(peer, message)

@@ -24,6 +24,7 @@ def run(child: int) -> NoReturn:  # pragma: no cover - runs in a forked process
     sys_.set_name("init")
     capabilities.drop_bounding(0)
     capabilities.restrict(capabilities.mask_of(("CAP_KILL",)))
+    sys_.prctl(sys_.PR_SET_PDEATHSIG, sys_.SIGKILL)  # with the shim goes the container
     os.chdir("/")
     null = os.open("/dev/null", os.O_RDWR) if os.path.exists("/dev/null") else -1
     for stream in (0, 1, 2):

@@ -56,7 +56,7 @@ class Streams:
         """Not reading: because a client is behind, or (held) because the first client is yet to be attached."""
         self._stdin_to_come = tty
         self.ended = False
-        """Whether the process's output has ended, or is no longer passed on."""
+        """Whether the process has ended: nothing is passed on any more."""
 
     # --- making them
 
@@ -155,7 +155,7 @@ class Streams:
         if client.pending:
             return
         self._watch_client(client, client.events & ~WRITE)
-        if self.ended:
+        if self._is_done(client):
             self._drop(client)
         self._resume_if_possible()
 
@@ -174,7 +174,14 @@ class Streams:
         del self._sources[fd]
         os.close(fd)
         if not self._sources:
-            self.end()
+            for client in list(self._clients):
+                if self._is_done(client):
+                    self._drop(client)
+
+    def _is_done(self, client: Client) -> bool:
+        """Whether nothing more comes for *client*, nor is taken from it: a program may close its output and read on."""
+        over = not self._sources and not self._stdin_to_come and not client.stdin
+        return not client.pending and (self.ended or over)
 
     def drain(self) -> None:
         """The process has ended: take what its pipes still hold, whether clients keep up or not."""
@@ -189,7 +196,7 @@ class Streams:
         self.ended = True
         self.close_stdin()
         for client in list(self._clients):
-            if not client.pending:
+            if self._is_done(client):
                 self._drop(client)
         if self._paused:
             self._set_paused(False)
@@ -210,7 +217,7 @@ class Streams:
     def attach(self, client: Client, rest: bytes) -> None:
         """Add *client*; *rest* is what it has sent already."""
         self._clients.append(client)
-        if self.ended:
+        if self._is_done(client):
             self._drop(client)
             return
         self._watch_client(client, READ)
@@ -247,7 +254,7 @@ class Streams:
         if client.stdin and client.close_stdin:
             self.close_stdin()
         client.stdin = False
-        if ready & HANG_UP:
+        if ready & HANG_UP or self._is_done(client):
             self._drop(client)
         else:
             self._watch_client(client, client.events & ~READ)  # half closed: it may still be reading

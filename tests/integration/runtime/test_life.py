@@ -212,6 +212,34 @@ def test_standard_input_stays_open_for_the_next_client(box: Box) -> None:
     box.run(test)
 
 
+def test_a_program_may_close_its_output_and_read_on(box: Box) -> None:
+    async def test() -> None:
+        spec = box.spec("sh", "-c", "exec >&- 2>&-; read one; read two; exit $((one + two))", open_stdin=True)
+        handle = await box.start(spec)
+        await asyncio.sleep(0.2)
+        watching = await handle.attach(stdin=False, stdout=True, stderr=True)
+        assert await watching.read() == b""
+        await watching.close()
+        stream = await handle.attach(stdin=True, stdout=True, stderr=True)
+        await stream.write(b"3\n")
+        await asyncio.sleep(0.1)
+        await stream.write(b"4\n")
+        assert (await handle.wait()).code == 7
+        assert await stream.read() == b""
+
+    box.run(test)
+
+
+def test_the_first_client_that_goes_closes_input_that_is_opened_once(box: Box) -> None:
+    async def test() -> None:
+        handle = await box.start(box.spec("cat", open_stdin=True, stdin_once=True))
+        stream = await handle.attach(stdin=True, stdout=True, stderr=True, close_stdin=False)
+        await stream.close()
+        assert (await handle.wait()).code == 0
+
+    box.run(test)
+
+
 def test_a_terminal_has_a_size_and_echoes(box: Box) -> None:
     async def test() -> None:
         spec = box.spec("sh", process={"tty": True, "console_size": (33, 99)}, open_stdin=True)

@@ -124,9 +124,10 @@ def test_nothing_to_be_found_is_code_255(box: Box, tmp_path: Path) -> None:
     box.run(test)
 
 
-def test_a_shim_that_is_killed_takes_its_container_along(box: Box) -> None:
+@pytest.mark.parametrize("init", [False, True])
+def test_a_shim_that_is_killed_takes_its_container_along(box: Box, *, init: bool) -> None:
     async def test() -> None:
-        spec = box.spec("sleep", "100")
+        spec = box.spec("sleep", "100", init=init)
         handle = await box.start(spec)
         os.kill(parent_of(handle.pid), signal.SIGKILL)
         status = await asyncio.wait_for(handle.wait(), 20)
