@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from support.program import Program, environment
+from support.program import PROGRAM, Program, environment
 
 URL = "tcp://127.0.0.1:1"
 HEADER = "NAME   ACTIVE   DRIVER   STATE   URL   SWARM   DOCKER   ERRORS\n"
@@ -486,3 +486,15 @@ def test_images(program: Program, tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (1, 'there is no image "nope"\nthere is no image "nada"\n')
     assert program.run("image", "nope", env=env).returncode in (1, 2)
     assert not (tmp_path / "images").exists()
+
+
+def test_the_usage_line_is_what_was_typed() -> None:
+    """By name when the shell finds it by name, else by path; words that need quotes have them."""
+    path = f"{Path(PROGRAM).parent}:{os.environ['PATH']}"
+    command = "pymachine -s '/no such place' env -u"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, env=environment({"PATH": path}))
+    assert done.stdout.splitlines()[-1] == f"# eval $({command})"
+
+    bare = environment({"PATH": "/usr/bin:/bin"})
+    done = subprocess.run([PROGRAM, "env", "-u"], capture_output=True, text=True, env=bare)
+    assert done.stdout.splitlines()[-1] == f"# eval $({PROGRAM} env -u)"
