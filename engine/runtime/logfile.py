@@ -92,12 +92,17 @@ class RotatedFile:
         self._size = os.fstat(self._fd).st_size
 
     def append(self, data: bytes) -> None:
-        """Append *data* as a whole to one file."""
+        """Append *data* as a whole to one file, or nothing of it (`OSError`: the disk is full)."""
         if self._max_size > 0 and self._size and self._size + len(data) > self._max_size:
             self._rotate()
+        left = data
+        try:
+            while left:
+                left = left[os.write(self._fd, left) :]
+        except OSError:
+            self.truncate(self._size)
+            raise
         self._size += len(data)
-        while data:
-            data = data[os.write(self._fd, data) :]
 
     def truncate(self, size: int) -> None:
         """Cut the file to *size* bytes."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import subprocess
 import time
 from pathlib import Path
 
@@ -306,6 +307,31 @@ def test_logs_are_rotated(box: Box, driver: str) -> None:
         assert box.logged(spec).endswith(b"line 20000 of text\n")
 
     box.run(test)
+
+
+@pytest.mark.parametrize("driver", ["local", "json-file"])
+def test_a_full_disk_costs_log_lines_not_the_container(box: Box, tmp_path: Path, driver: str) -> None:
+    full = tmp_path / "full"
+    full.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "full", full], check=True)
+    try:
+
+        async def test() -> None:
+            log = LogSpec(driver, str(full / "log"), 0, 1)  # type: ignore[arg-type]
+            script = "for i in $(seq 1 60000); do echo line $i of text; done; read x; echo over; exit 8"
+            spec = box.spec("sh", "-c", script, log=log, open_stdin=True)
+            handle = await box.start(spec)
+            stream = await handle.attach(stdin=True, stdout=True, stderr=True)
+            await stream.write(b"\n")
+            assert plain(await read_all(stream)).endswith(b"over\n")
+            assert (await handle.wait()).code == 8
+            kept = box.logged(spec)
+            assert kept.startswith(b"line 1 of text\nline 2 of text\n")
+            assert all(line.startswith((b"line ", b"over")) for line in kept.splitlines()[:-1])
+
+        box.run(test)
+    finally:
+        subprocess.run(["umount", full], check=True)
 
 
 def test_signals_reach_the_program(box: Box) -> None:
