@@ -56,9 +56,12 @@ class _Deadline:
     def left(self, stage: str, last_error: str = "") -> float:
         left = self._end - time.monotonic()
         if left <= 0:
-            hint = f"On the host: journalctl -u {paths.ENGINE_UNIT_NAME}"
-            raise DeadlineExceeded(stage, self._seconds, last_error=last_error, look_at=hint)
+            raise self.passed(stage, last_error)
         return left
+
+    def passed(self, stage: str, last_error: str = "") -> DeadlineExceeded:
+        hint = f"On the host: journalctl -u {paths.ENGINE_UNIT_NAME}"
+        return DeadlineExceeded(stage, self._seconds, last_error=last_error, look_at=hint)
 
 
 def _gather(session: SSHSession, deadline: _Deadline, report: Callable[[str], None]) -> Facts:
@@ -97,12 +100,20 @@ def _send(session: SSHSession, step: Step, actions: Sequence[Action], deadline: 
         try:
             _apply(session, step, action, deadline)
         except RemoteCommandFailed as error:
-            hint = f"On the host: journalctl -u {paths.ENGINE_UNIT_NAME}" if step.name == "service" else ""
-            raise ProvisionError(f"{step.title} failed: {_cause(error)}", hint=hint) from error
+            raise _failure(session, step, error) from error
         except MachineError:
             raise
         except OSError as error:
             raise ProvisionError(f"{step.title} failed: {error}") from error
+
+
+def _failure(session: SSHSession, step: Step, error: RemoteCommandFailed) -> ProvisionError:
+    """With the engine's own last words when it does not start: systemctl only says where to read them."""
+    if step.name != "service":
+        return ProvisionError(f"{step.title} failed: {_cause(error)}")
+    journal = session.run(f"journalctl -u {paths.ENGINE_UNIT_NAME} -t python3 -n 1 -o cat", sudo=True, check=False)
+    cause = journal.stdout.strip() or _cause(error)
+    return ProvisionError(f"{step.title} failed: {cause}", hint=f"On the host: journalctl -u {paths.ENGINE_UNIT_NAME}")
 
 
 def _cause(error: RemoteCommandFailed) -> str:
@@ -120,6 +131,8 @@ def _apply(session: SSHSession, step: Step, action: Action, deadline: _Deadline)
         try:
             session.run(action.line(), stdin=action.stdin, sudo=True, timeout=deadline.left(stage))
             return
+        except DeadlineExceeded as error:
+            raise deadline.passed(stage) from error
         except RemoteCommandFailed as error:
             if attempt == action.attempts:
                 raise
