@@ -26,20 +26,27 @@ class Control:
 
     async def stop(self, container: Container, timeout: int | None = None, signal_name: str = "") -> None:
         """Ask the process to end, and kill it after *timeout* seconds (-1: never); raises `NotModified`."""
-        number = parse_signal(signal_name or container.config.get("StopSignal") or "SIGTERM")
         if await self._stop_restarting(container):
             return
         if not container.state.running:
             raise NotModified
+        container.stopped_by_user = True
+        await self._end(container, timeout, signal_name)
+        self._context.publish(container, "stop")
+
+    async def end(self, container: Container) -> None:
+        """Stop it because the computer shuts down: its restart policy starts it again at the next boot."""
+        if container.state.running:
+            await self._end(container, None, "")
+
+    async def _end(self, container: Container, timeout: int | None, signal_name: str) -> None:
         if timeout is None:
             given = container.config.get("StopTimeout")
             timeout = self._context.options.stop_timeout if given is None else int(given)
-        container.stopped_by_user = True
-        await self._signal(container, number)
+        await self._signal(container, parse_signal(signal_name or container.config.get("StopSignal") or "SIGTERM"))
         await self._wake(container)
         if not await self._ends_within(container, None if timeout < 0 else float(timeout)):
             await self._kill_and_wait(container)
-        self._context.publish(container, "stop")
 
     async def _stop_restarting(self, container: Container) -> bool:
         """End the wait for a restart; whether there was one."""

@@ -145,7 +145,10 @@ class Lifecycle:
         container.handle = None
         self._prober.end(container)
         container.state.ended(how, restarting=comes_back)
-        context.save(container)
+        goes = container.auto_remove and not container.kept
+        if not goes:
+            # What is removed now needs no new document: a successor that reads the old one finds the end by itself.
+            context.save(container)
         if how.oom_killed:
             context.publish(container, "oom")
         context.publish(container, "die", exitCode=str(how.code), execDuration=str(max(int(lived), 0)))
@@ -158,7 +161,7 @@ class Lifecycle:
             self._plan_restart(container, lived)
             return
         container.waiters.tell("not-running", (how.code, how.error))
-        if container.auto_remove and not container.kept:
+        if goes:
             await self._remove(container)
 
     async def _settle(self, container: Container) -> None:

@@ -35,13 +35,14 @@ async def remove_ended(context: Context, container: Container, *, volumes: bool)
 
 
 async def remove_quickly(context: Context, container: Container) -> None:
-    """`remove_ended` for ``AutoRemove``: the answer does not wait for the disk.
+    """`remove_ended` for ``AutoRemove``: nobody waits for the disk.
 
-    The document says ``removing`` until all is gone, so a daemon that dies meanwhile has it finished by its
-    successor.
+    The document stays as it is until all is gone, and says ``AutoRemove``: a daemon that dies meanwhile has a
+    successor that finds the container ended, and removes it.
     """
     async with container.lock:
-        _mark(context, container)
+        _check(container)
+        container.state.to(Status.REMOVING)
         if any(point.type == "volume" for point in container.mounts):
             await asyncio.to_thread(mounts.release, container.mounts, container.id, context.volumes, remove=True)
             container.mounts = []
@@ -56,6 +57,12 @@ async def _finish(context: Context, container: Container) -> None:
 
 
 def _mark(context: Context, container: Container) -> None:
+    _check(container)
+    container.state.to(Status.REMOVING)
+    context.save(container)
+
+
+def _check(container: Container) -> None:
     if container.state.status is Status.REMOVING:
         raise Conflict(f"removal of container {container.name} is already in progress")
     if not container.state.removable:
@@ -63,8 +70,6 @@ def _mark(context: Context, container: Container) -> None:
             f'cannot remove container "/{container.name}": container is {container.state.status}: '
             "stop the container before removing or force remove"
         )
-    container.state.to(Status.REMOVING)
-    context.save(container)
 
 
 def remove_from_disk(context: Context, container: Container, *, volumes: bool) -> None:

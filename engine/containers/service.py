@@ -71,6 +71,15 @@ class Containers:
         """Deal with the containers that ended while no daemon ran, and start those that policies want."""
         await self._recovery.resume()
 
+    async def end_all(self) -> None:
+        """Stop every container because the computer shuts down; policies start them again at the next boot."""
+        self.lifecycle.closing = True
+        running = [container for container in self.context.registry if container.state.running]
+        ends = await asyncio.gather(*map(self.control.end, running), return_exceptions=True)
+        for container, error in zip(running, ends, strict=True):
+            if error is not None:
+                _log.error("container %s: %s", container.name, error)
+
     async def close(self) -> None:
         """Let go of the containers, which live on, and finish what is under way."""
         self.lifecycle.closing = True

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
+import shutil
 import signal
 import time
 from contextlib import ExitStack
@@ -127,3 +129,42 @@ def test_killed_at_any_moment(own_engine: EngineProcess) -> None:
     assert not list((data / "containers").iterdir())
     assert not list((engine.folder / "exec" / "containers").glob("*"))
     eventually(lambda: not list(groups.glob(f"*/{engine.name}/*/")))
+
+
+def test_what_the_killed_daemon_had_not_written_yet(own_engine: EngineProcess) -> None:
+    """A start whose success was not recorded is adopted; a removal that was not finished is finished."""
+    engine = own_engine
+    started = engine.docker("run", "-d", "--name", "started", "busybox", "sleep", "1000").strip()
+    removed = engine.docker("create", "--name", "removed", "busybox", "true").strip()
+    pid = inspect(engine, "started")["State"]["Pid"]
+    engine.stop(signal.SIGKILL)
+    for container, status in ((started, "created"), (removed, "removing")):
+        document = engine.folder / "data" / "containers" / container / "config.json"
+        content = json.loads(document.read_text())
+        content["state"].update(status=status, pid=0, started_at=0.0)
+        document.write_text(json.dumps(content))
+    engine.start()
+    state = inspect(engine, "started")["State"]
+    assert (state["Running"], state["Pid"]) == (True, pid)
+    assert engine.docker("exec", "started", "echo", "in") == "in\n"
+    eventually(lambda: not (engine.folder / "data" / "containers" / removed).exists())
+    assert engine.run("inspect", "removed").returncode == 1
+
+
+def test_a_computer_that_was_switched_off(own_engine: EngineProcess) -> None:
+    """No process and no run-time folder is left: containers have ended with 255, policies start them again."""
+    engine = own_engine
+    for name, policy in (("once", "no"), ("ever", "always")):
+        engine.docker("run", "-d", "--name", name, "--restart", policy, "busybox", "sleep", "1000")
+    engine.docker("run", "-d", "--rm", "--name", "fleeting", "busybox", "sleep", "1000")
+    pids = [inspect(engine, name)["State"]["Pid"] for name in ("once", "ever", "fleeting")]
+    engine.stop(signal.SIGKILL)
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+    eventually(lambda: not list((engine.folder / "exec" / "containers").glob("*/shim.sock")))
+    shutil.rmtree(engine.folder / "exec")
+    engine.start()
+    state = inspect(engine, "once")["State"]
+    assert (state["Status"], state["ExitCode"]) == ("exited", 255)
+    eventually(lambda: inspect(engine, "ever")["State"]["Running"])
+    eventually(lambda: engine.run("inspect", "fleeting").returncode == 1)

@@ -8,6 +8,7 @@ import pytest
 
 from support import registry
 from support.busybox import rootfs_tar
+from support.dockercli import inspect
 from support.engineprocess import EngineProcess
 
 pytestmark = pytest.mark.root
@@ -61,3 +62,15 @@ def test_commit(engine: EngineProcess) -> None:
     engine.docker("rm", "changed")
     assert engine.docker("run", "--rm", "made:1") == "kept\n"
     engine.docker("rmi", "made:1")
+
+
+def test_volumes_of_an_image(engine: EngineProcess) -> None:
+    archive = str(engine.folder / "busybox.tar")
+    engine.docker("import", "-c", "VOLUME /bin", "-c", "WORKDIR /bin", "-c", "USER 65534", archive, "vols:1")
+    engine.docker("run", "--name", "has", "vols:1", "sh", "-c", "pwd; id -u; ls busybox")
+    assert engine.docker("logs", "has") == "/bin\n65534\nbusybox\n"
+    (mount,) = inspect(engine, "has")["Mounts"]
+    assert (mount["Type"], mount["Destination"]) == ("volume", "/bin")
+    engine.docker("rm", "-v", "has")
+    assert engine.docker("volume", "ls", "-q") == ""
+    engine.docker("rmi", "vols:1")
