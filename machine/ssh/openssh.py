@@ -15,7 +15,15 @@ from pymachine.machine.ssh.known_hosts import KnownHosts
 
 def options(endpoint: SSHEndpoint) -> list[str]:
     """``-o`` options that ssh, scp and sftp all take. The user's configuration counts only without a key of ours."""
-    settings = {
+    words = ["-F", "/dev/null"] if endpoint.key_path else []
+    for name, value in settings(endpoint).items():
+        words += ["-o", f"{name}={value}"]
+    return words
+
+
+def settings(endpoint: SSHEndpoint) -> dict[str, str]:
+    """How to reach *endpoint*, in the keywords of ssh_config(5); host and user are named elsewhere."""
+    found = {
         "ConnectTimeout": "10",
         "ControlMaster": "no",
         "ControlPath": "none",
@@ -23,18 +31,14 @@ def options(endpoint: SSHEndpoint) -> list[str]:
         "Port": str(endpoint.port),
         "ServerAliveInterval": "15",
     }
-    words: list[str] = []
     if endpoint.key_path:
-        words = ["-F", "/dev/null"]
         identity = {"IdentitiesOnly": "yes", "IdentityFile": _file(str(endpoint.key_path))}
-        settings |= identity | {"PasswordAuthentication": "no"}
+        found |= identity | {"PasswordAuthentication": "no"}
     if endpoint.known_hosts:
-        settings |= _pinned(endpoint)
+        found |= _pinned(endpoint)
     if endpoint.proxy_command:
-        settings["ProxyCommand"] = endpoint.proxy_command
-    for name, value in settings.items():
-        words += ["-o", f"{name}={value}"]
-    return words
+        found["ProxyCommand"] = endpoint.proxy_command
+    return found
 
 
 def command_line(endpoint: SSHEndpoint, args: list[str], *, interactive: bool) -> list[str]:
