@@ -16,6 +16,7 @@ from pymachine.engine.config_sources import Sources
 from pymachine.engine.daemon import Daemon
 from pymachine.engine.runtime.base import Runtime
 from pymachine.engine.serving import Front
+from pymachine.engine.shutdown import computer_stops
 
 _log = logging.getLogger(__name__)
 
@@ -25,7 +26,10 @@ class StartError(Exception):
 
 
 async def live(sources: Sources, config: EngineConfig, runtime: Runtime) -> None:
-    """Serve until SIGTERM or SIGINT. Raises `StartError` when that cannot begin."""
+    """Serve until SIGTERM or SIGINT; containers go on, unless the whole computer stops.
+
+    Raises `StartError` when that cannot begin.
+    """
     for warning in config.warnings:
         _log.warning("%s", warning)
     ending = _on_signals()
@@ -37,9 +41,12 @@ async def live(sources: Sources, config: EngineConfig, runtime: Runtime) -> None
             notify.ready()
             await ending.wait()
             notify.stopping()
+            if await computer_stops():
+                _log.info("the computer shuts down: stopping containers")
+                await daemon.containers.end_all()
             reloads.cancel()
     finally:
-        _log.info("stopped; containers go on")
+        _log.info("stopped")
 
 
 async def _start(config: EngineConfig, runtime: Runtime, stack: AsyncExitStack) -> tuple[Daemon, Front]:

@@ -26,24 +26,25 @@ class Control:
 
     async def stop(self, container: Container, timeout: int | None = None, signal_name: str = "") -> None:
         """Ask the process to end, and kill it after *timeout* seconds (-1: never); raises `NotModified`."""
+        number = _stop_signal(container, signal_name)
         if await self._stop_restarting(container):
             return
         if not container.state.running:
             raise NotModified
         container.stopped_by_user = True
-        await self._end(container, timeout, signal_name)
+        await self._end(container, number, timeout)
         self._context.publish(container, "stop")
 
     async def end(self, container: Container) -> None:
         """Stop it because the computer shuts down: its restart policy starts it again at the next boot."""
         if container.state.running:
-            await self._end(container, None, "")
+            await self._end(container, _stop_signal(container))
 
-    async def _end(self, container: Container, timeout: int | None, signal_name: str) -> None:
+    async def _end(self, container: Container, number: int, timeout: int | None = None) -> None:
         if timeout is None:
             given = container.config.get("StopTimeout")
             timeout = self._context.options.stop_timeout if given is None else int(given)
-        await self._signal(container, parse_signal(signal_name or container.config.get("StopSignal") or "SIGTERM"))
+        await self._signal(container, number)
         await self._wake(container)
         if not await self._ends_within(container, None if timeout < 0 else float(timeout)):
             await self._kill_and_wait(container)
@@ -70,8 +71,7 @@ class Control:
             return
         if not container.state.running:
             raise Conflict(f"cannot kill container: {container.name}: container {container.id} is not running")
-        stop_signal = parse_signal(container.config.get("StopSignal") or "SIGTERM")
-        if number in (signal.SIGKILL, stop_signal):
+        if number in (signal.SIGKILL, _stop_signal(container)):
             container.stopped_by_user = True
         if number == signal.SIGKILL:
             await self._kill_and_wait(container)
@@ -175,3 +175,7 @@ class Control:
         except TimeoutError:
             return False
         return True
+
+
+def _stop_signal(container: Container, name: str = "") -> int:
+    return parse_signal(name or container.config.get("StopSignal") or "SIGTERM")
