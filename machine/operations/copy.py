@@ -1,0 +1,93 @@
+"""Copy files between this computer and machines, by scp(1) or rsync(1): what ``scp`` does."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from pymachine.machine.errors import MachineError, MissingRequirement
+from pymachine.machine.machine import Machine
+from pymachine.machine.operations.places import Place, load_machine
+from pymachine.machine.ssh.base import SSHEndpoint
+from pymachine.machine.ssh.configfile import config_text
+from pymachine.store.base import Store
+
+
+def copy(
+    store: Store, source: Place, target: Place, *, recursive: bool = False, delta: bool = False, quiet: bool = False
+) -> int:
+    """Copy *source* to *target*; with *delta* only what differs. Returns the exit status of scp or rsync.
+
+    From machine to machine the data goes through this computer, since the machines need not know each other.
+    """
+    if delta and source.machine and target.machine:
+        raise MachineError(
+            "rsync cannot copy from one machine to another", hint="Leave out --delta: scp goes through this computer."
+        )
+    program = _require("rsync", "--delta option") if delta else _require("scp", "scp feature")
+    with ssh_config(store, [place for place in (source, target) if place.machine]) as config:
+        build = rsync_line if delta else scp_line
+        words = build(program, config, (source, target), recursive=recursive, quiet=quiet)
+        sys.stdout.flush()
+        return run(words)
+
+
+def scp_line(program: str, config: Path, places: tuple[Place, Place], *, recursive: bool, quiet: bool) -> Sequence[str]:
+    """The command line of scp."""
+    through_us = ["-3"] if all(place.machine for place in places) else []
+    flags = [*through_us, *(["-r"] if recursive else []), *(["-q"] if quiet else [])]
+    return [program, "-F", str(config), *flags, "--", *(place.word for place in places)]
+
+
+def rsync_line(
+    program: str, config: Path, places: tuple[Place, Place], *, recursive: bool, quiet: bool
+) -> Sequence[str]:
+    """The command line of rsync."""
+    flags = [*([] if quiet else ["--progress"]), "-e", f'ssh -F "{config}"', *(["-r"] if recursive else [])]
+    return [program, *flags, "--", *(place.word for place in places)]
+
+
+@contextlib.contextmanager
+def ssh_config(store: Store, places: Sequence[Place]) -> Iterator[Path]:
+    """A configuration file that knows the machines of *places* by name; gone afterwards."""
+    endpoints = {place.machine: running_endpoint(load_machine(store, place), "copy") for place in places}
+    with tempfile.TemporaryDirectory(prefix="pymachine-") as directory:
+        config = Path(directory, "ssh_config")
+        config.write_text(config_text(endpoints), encoding="utf-8")
+        yield config
+
+
+def running_endpoint(machine: Machine, what: str) -> SSHEndpoint:
+    """Where the SSH server of a running machine is; raises `MachineError` when it does not run."""
+    driver = machine.driver()
+    if driver.state().value != "Running":
+        raise MachineError(
+            f'Error: Cannot {what}: Host "{machine.name}" is not running',
+            hint=f'Start it first: "pymachine start {machine.name}".',
+        )
+    return driver.ssh_endpoint()
+
+
+def run(words: Sequence[str]) -> int:
+    """Run a program on this terminal; its exit status, 128 + n when signal n ended it."""
+    process = subprocess.Popen(words)
+    while True:
+        with contextlib.suppress(KeyboardInterrupt):  # the program has it too, and ends in its own way
+            status = process.wait()
+            return status if status >= 0 else 128 - status
+
+
+def _require(program: str, feature: str) -> str:
+    found = shutil.which(program)
+    if found is None:
+        package = {"scp": "openssh-client"}.get(program, program)
+        raise MissingRequirement(
+            f"You must have a copy of the {program} binary locally to use the {feature}",
+            hint=f"apt-get install -y --no-install-recommends {package}",
+        )
+    return found
