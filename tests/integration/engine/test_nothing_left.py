@@ -51,7 +51,7 @@ def _shims(engine: EngineProcess) -> list[str]:
 
 def test_nothing_is_left(engine: EngineProcess) -> None:
     engine.docker("run", "--rm", "busybox", "true")  # what is made once for all containers is there now
-    eventually(lambda: not _held(engine)["links"])
+    eventually(lambda: not any(_held(engine)[kind] for kind in ("links", "groups", "processes", "bundles")))
     before = _held(engine)
     engine.docker("run", "-d", "--name", "a1", "-p", "127.0.0.1::80", "-v", "/vol", "busybox", "sleep", "1000")
     engine.docker("run", "-d", "--rm", "--name", "a2", "--init", "busybox", "sh", "-c", "sleep 1000 & sleep 1000")
