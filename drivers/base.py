@@ -47,6 +47,17 @@ class Features:
     """Hosts are provisioned over SSH after create (``none`` has no host to provision)."""
     lifecycle: bool = True
     """start, stop and kill do something."""
+    reboots: bool = False
+    """restart works though start, stop and kill do not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Adoption:
+    """How a host is to be treated that was there before the machine, and is not the driver's."""
+
+    keep_hostname: bool = False
+    takeover: bool = False
+    """Whether the host may be taken away from another client whose machine it is."""
 
 
 @dataclass(slots=True)
@@ -78,6 +89,11 @@ class Driver(ABC):
     Options: ClassVar[type]
     """A frozen dataclass whose fields are made by `pymachine.drivers.options.option`."""
     features: ClassVar[Features] = Features()
+
+    @property
+    def adoption(self) -> Adoption | None:
+        """``None``: the host was made by the driver, for this machine alone."""
+        return None
 
     def __init__(self, options: Any, context: Context) -> None:
         self.options = options

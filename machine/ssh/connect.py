@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pymachine.machine.errors import DeadlineExceeded, SSHError
 from pymachine.machine.ssh.base import SSHEndpoint, SSHSession
 from pymachine.machine.ssh.dial import connect_within
-from pymachine.machine.ssh.proxy import ProxyProcess
+from pymachine.machine.ssh.proxy import HOPELESS, ProxyProcess
 from pymachine.machine.ssh.sockets import EagerSocket
 
 FIRST_PAUSE = 0.02
@@ -56,6 +56,7 @@ class Attempt:
     refusals: int = 0
     patience: float = FIRST_CONNECT
     closing: list[Callable[[], None]] = field(default_factory=list)
+    proxy: ProxyProcess | None = None
 
     def left(self, most: float = float("inf")) -> float:
         """Seconds this step may take; raises `Unready` when there are none."""
@@ -139,9 +140,9 @@ def _try(attempt: Attempt) -> SSHSession:
 def _connect(attempt: Attempt) -> socket.socket:
     endpoint = attempt.endpoint
     if endpoint.proxy_command:
-        proxy = ProxyProcess(endpoint)
-        attempt.closing.append(proxy.close)
-        return proxy.socket
+        attempt.proxy = ProxyProcess(endpoint)
+        attempt.closing.append(attempt.proxy.close)
+        return attempt.proxy.socket
     try:
         connection = connect_within(endpoint.host, endpoint.port, attempt.left(attempt.patience))
     except UnicodeError:
@@ -156,12 +157,21 @@ def _connect(attempt: Attempt) -> socket.socket:
     return tuned
 
 
+def _closed(attempt: Attempt) -> Unready:
+    """The connection ended before the banner; a proxy command knows why."""
+    said = attempt.proxy.said() if attempt.proxy else ""
+    if not said:
+        return Unready("the connection was closed before the banner")
+    kind = Refused if any(words in said.lower() for words in HOPELESS) else Unready
+    return kind(f"the proxy command says: {said}")
+
+
 def _await_banner(connection: socket.socket, attempt: Attempt) -> None:
     """Wait for the server's first bytes, and leave them to be read (RFC 4253, 4.2)."""
     try:
         connection.settimeout(attempt.left(BANNER_ATTEMPT))
         if not connection.recv(4, socket.MSG_PEEK):
-            raise Unready("the connection was closed before the banner")
+            raise _closed(attempt)
     except TimeoutError:
         raise Unready("connected, but the server says nothing") from None
     except OSError as error:

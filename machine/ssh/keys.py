@@ -35,6 +35,17 @@ def ensure_key(path: Path) -> str:
         raise MachineError(f"cannot use the SSH key {path}: {error.strerror or error}") from error
 
 
+def copy_key(source: Path, target: Path) -> None:
+    """Copy a private key (0600) and its public half, if there is one beside it; raises `SSHError`."""
+    try:
+        replace_file(target, source.read_bytes())
+        with contextlib.suppress(FileNotFoundError):
+            public = source.with_name(f"{source.name}.pub").read_bytes()
+            replace_file(target.with_name(f"{target.name}.pub"), public, mode=0o644)
+    except OSError as error:
+        raise SSHError(f"cannot copy the SSH key {source}: {error.strerror or error}") from error
+
+
 def check_permissions(path: Path) -> None:
     """Refuse a private key that others may read, as ssh(1) does; raises `SSHError` with the remedy."""
     mode = stat.S_IMODE(path.stat().st_mode)

@@ -12,12 +12,13 @@ import fnmatch
 import hashlib
 import hmac
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from pymachine.machine.errors import MachineError, SSHError
 from pymachine.machine.ssh.base import SSHEndpoint
+from pymachine.store.atomic import replace_file
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +87,20 @@ class KnownHosts:
                 os.fsync(handle)
         except OSError as error:
             raise MachineError(f"cannot pin the host key in {self.path}: {error.strerror or error}") from error
+
+
+def known_keys(name: str, path: Path) -> list[KnownKey]:
+    """The keys that a known_hosts file of many hosts has for *name* (as `host_name` writes it)."""
+    return [key for key in _read(path) if _names(key.hosts, name)]
+
+
+def write_known_hosts(path: Path, name: str, keys: Iterable[KnownKey]) -> None:
+    """Make *path* a machine's own file, with these keys under *name*."""
+    lines = [f"{'@revoked ' if key.revoked else ''}{name} {key.type} {key.key}\n" for key in keys]
+    try:
+        replace_file(path, "".join(lines).encode())
+    except OSError as error:
+        raise MachineError(f"cannot pin the host key in {path}: {error.strerror or error}") from error
 
 
 def host_name(endpoint: SSHEndpoint) -> str:

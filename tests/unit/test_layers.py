@@ -19,7 +19,7 @@ ALLOWED: dict[str, set[str]] = {
     "engine": {"engine", "dockerapi"},
     "swarm": {"swarm", "dockerapi"},
     "store": {"store", "machine.errors"},
-    "drivers": {"drivers", "store.base", "templates"} | CONTRACTS,
+    "drivers": {"drivers", "store.base", "templates", "machine.ssh"} | CONTRACTS,
     "provisioners": {"provisioners", "templates"} | CONTRACTS,
     "machine": {"machine", "drivers", "provisioners", "store", "templates", "dockerapi"},
 }
