@@ -333,14 +333,8 @@ def _join_pid_namespace(path: str) -> None:
             os.close(fd)
 
 
-def run(control: _socket.socket) -> None:  # pragma: no cover - runs in a forked process
-    """Be a shim from the first message to the end; the caller exits afterwards."""
-    _detach()
-    serve(control, Shim)
-
-
 def serve(control: _socket.socket, kind: type[Shim]) -> None:
-    """Do what the first message on *control* asks for."""
+    """Be a shim from the first message on *control* to the end; the caller exits afterwards."""
     request = wire.receive(control)
     if request is None:
         return
@@ -358,7 +352,7 @@ def serve(control: _socket.socket, kind: type[Shim]) -> None:
     shim.run(bpf, wait=wait)
 
 
-def _detach() -> None:
+def detach() -> None:
     """Own session, no stream of the daemon's, nothing that ends it but its container's end."""
     os.setsid()
     sys_.set_name("pyengine-shim")

@@ -313,7 +313,7 @@ def test_logs_are_rotated(box: Box, driver: str) -> None:
 def test_a_full_disk_costs_log_lines_not_the_container(box: Box, tmp_path: Path, driver: str) -> None:
     full = tmp_path / "full"
     full.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "full", full], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "full", full], check=True)
     try:
 
         async def test() -> None:

@@ -155,6 +155,26 @@ def test_a_spawner_that_died_is_started_again_and_that_is_logged(box: Box, caplo
     box.run(test)
 
 
+def test_a_waiting_shim_that_was_killed_is_replaced_and_the_last_one_goes_with_the_spawner(box: Box) -> None:
+    def children() -> list[int]:
+        spawner = box.runtime.spawner_pid
+        return [int(pid) for pid in Path(f"/proc/{spawner}/task/{spawner}/children").read_text().split()]
+
+    async def test() -> None:
+        await eventually(lambda: len(children()) == 1)
+        waiting = children()[0]
+        os.kill(waiting, signal.SIGKILL)
+        await eventually(lambda: gone(waiting))
+        handle = await box.start(box.spec("sh", "-c", "exit 5"))
+        assert (await handle.wait()).code == 5
+        await eventually(lambda: len(children()) == 1)
+        last = children()[0]
+        await box.runtime.close()
+        assert gone(last)
+
+    box.run(test)
+
+
 def test_containers_go_on_when_the_runtime_is_closed(box: Box) -> None:
     async def test() -> None:
         handle = await box.start(box.spec("sleep", "100"))
