@@ -1,0 +1,79 @@
+"""Our templates beside Go's: the docker command evaluates the same ones over the same data."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+import subprocess
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from support.gotemplates import CASES, STATUS
+
+SEPARATOR = "\n=====\n"
+
+
+class Server(ThreadingHTTPServer):
+    """On a unix socket."""
+
+    address_family = socket.AF_UNIX
+    daemon_threads = True
+
+    def server_bind(self) -> None:
+        self.socket.bind(str(self.server_address))
+        self.server_name, self.server_port = "engine", 0
+
+    def get_request(self) -> tuple[socket.socket, str]:  # type: ignore[override]
+        return self.socket.accept()[0], ""
+
+
+class Handler(BaseHTTPRequestHandler):
+    """An engine with one volume, whose ``Status`` may be any JSON."""
+
+    def do_GET(self) -> None:
+        body = json.dumps({"Name": "v", "Status": STATUS}).encode()
+        self.send_response(200)
+        self.send_header("Api-Version", "1.47")
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command == "GET":
+            self.wfile.write(body)
+
+    do_HEAD = do_GET
+
+    def log_message(self, *arguments: object) -> None:
+        """Silence."""
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Iterator[str]:
+    server = Server(str(tmp_path / "e.sock"), Handler)  # type: ignore[arg-type]
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield f"unix://{tmp_path}/e.sock"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+@pytest.mark.skipif(shutil.which("docker") is None, reason="needs the docker command")
+def test_the_docker_command_prints_the_same(engine: str) -> None:
+    template = SEPARATOR.join(f"{{{{with .Status}}}}{source}{{{{end}}}}" for source, _ in CASES)
+    done = subprocess.run(
+        ["docker", "-H", engine, "volume", "inspect", "-f", template, "v"], capture_output=True, text=True, timeout=60
+    )
+
+    assert done.returncode == 0, done.stderr
+    printed = done.stdout.removesuffix("\n").split(SEPARATOR)
+    differences = {
+        source: (ours, theirs) for (source, ours), theirs in zip(CASES, printed, strict=True) if ours != theirs
+    }
+    assert differences == {}
