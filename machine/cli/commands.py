@@ -34,6 +34,7 @@ COMMANDS: Mapping[str, Entry] = {
     "inspect": Entry("inspecting", "inspect", "Print a machine's configuration as JSON"),
     "ip": Entry("inspecting", "ip", "Print the addresses of machines"),
     "kill": Entry("lifecycle", "kill", "Stop machines at once"),
+    "logs": Entry("logs", "logs", "Print what was done to a machine's host, and its engine's journal"),
     "ls": Entry("listing", "ls", "List machines"),
     "mount": Entry("mount", "mount", "Mount a machine's directory by sshfs"),
     "provision": Entry("provisioning", "provision", "Provision machines again"),

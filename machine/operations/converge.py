@@ -11,6 +11,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from pymachine.machine.errors import DeadlineExceeded, MachineError
+from pymachine.machine.log.file import WorkLog
+from pymachine.machine.log.recording import RecordingSession, recording
 from pymachine.machine.machine import Machine
 from pymachine.machine.operations.deadline import Deadline
 from pymachine.machine.operations.report import Report
@@ -46,14 +48,15 @@ def provision(machine: Machine, driver: Driver, report: Report, deadline: Deadli
     from pymachine.provisioners.steps import STEPS
 
     tls = functools.partial(server_certificate, machine, driver)
-    done = _converge(machine, driver, report, deadline, tls, STEPS)
-    machine.record.provisioned |= {
-        "provisioner": done.provisioner,
-        "release": done.release,
-        "at": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
-    }
-    machine.save()
-    wait_for_engine(machine, driver, report, deadline)
+    with recording(machine.directory, report, "provision") as noting:
+        done = _converge(machine, driver, noting, deadline, tls, STEPS)
+        machine.record.provisioned |= {
+            "provisioner": done.provisioner,
+            "release": done.release,
+            "at": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+        }
+        machine.save()
+        wait_for_engine(machine, driver, noting, deadline)
     return done
 
 
@@ -65,9 +68,10 @@ def rotate(machine: Machine, driver: Driver, report: Report, deadline: Deadline,
     from pymachine.provisioners.steps import CERTIFICATE_STEPS
 
     tls = functools.partial(server_certificate, machine, driver, renew=renew)
-    _converge(machine, driver, report, deadline, tls, CERTIFICATE_STEPS)
-    machine.save()
-    wait_for_engine(machine, driver, report, deadline)
+    with recording(machine.directory, report, "send certificates") as noting:
+        _converge(machine, driver, noting, deadline, tls, CERTIFICATE_STEPS)
+        machine.save()
+        wait_for_engine(machine, driver, noting, deadline)
 
 
 def _converge(
@@ -89,7 +93,7 @@ def _converge(
         tls = certificates()
         report.stage("Detecting the provisioner...")
         plan = _plan(machine, tls, deadline.left("provisioning"))
-        done = converge_host(session, plan, report.stage, steps)
+        done = converge_host(RecordingSession(session, WorkLog(machine.directory)), plan, report.stage, steps)
     machine.record.provisioned["certificates"] = edition(machine.directory)
     return done
 
