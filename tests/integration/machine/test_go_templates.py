@@ -28,7 +28,7 @@ class Server(ThreadingHTTPServer):
         self.socket.bind(str(self.server_address))
         self.server_name, self.server_port = "engine", 0
 
-    def get_request(self) -> tuple[socket.socket, str]:  # type: ignore[override]
+    def get_request(self) -> tuple[socket.socket, str]:
         return self.socket.accept()[0], ""
 
 

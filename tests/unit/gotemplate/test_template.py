@@ -8,11 +8,9 @@ from pymachine.machine.gotemplate.values import Struct
 from support.gotemplates import CASES, STATUS
 
 
-@pytest.mark.parametrize(("source", "printed"), CASES)
+# Whole numbers stay whole here: Go's are fractions.
+@pytest.mark.parametrize(("source", "printed"), [case for case in CASES if "float64" not in case[1]])
 def test_it_prints_what_go_prints(source: str, printed: str) -> None:
-    if "float64" in printed:
-        pytest.skip("whole numbers stay whole here")
-
     assert Template(f"{{{{with .Status}}}}{source}{{{{end}}}}").render({"Status": STATUS}) == printed
 
 
