@@ -163,12 +163,7 @@ class Containers:
     async def sizes(self, container: Container) -> tuple[int, int]:
         """Bytes of the writable layer, and of the whole root file system."""
         own = await asyncio.to_thread(self.context.graph.usage, container.id)
-        size = getattr(self.context.images, "size", None)
-        try:
-            below = int(size(container.image)) if size is not None else 0
-        except (EngineError, KeyError):
-            below = 0
-        return own, own + below
+        return own, own + self.context.images.size(container.image)
 
     # --- what others ask
 

@@ -73,6 +73,12 @@ class ImageService:
         """As the contract says."""
         return views.names_of(self.core.store.snapshot, image_id)[0]
 
+    def size(self, image_id: str) -> int:
+        """As the contract says."""
+        image = self.core.store.snapshot.images.get(image_id)
+        found = (self.core.layers.get(chain) for chain in image.chain_ids) if image else ()
+        return sum(layer.size for layer in found if layer is not None)
+
     def count(self) -> int:
         """Images, intermediate ones too."""
         return len(self.core.store.snapshot.images)
