@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from importlib.metadata import EntryPoint, EntryPoints
+from importlib.metadata import EntryPoint, EntryPoints, entry_points
 
 import pytest
 
@@ -18,6 +18,15 @@ def test_our_own_drivers_are_found() -> None:
     assert {"local", "none"} <= set(registry.names())
     assert registry.load("none") is NoneDriver
     assert registry.load("local").name == "local"
+
+
+def test_the_table_of_our_drivers_is_that_of_the_package() -> None:
+    """What is known without looking through the installed packages is what these say."""
+    assert {entry.name: entry.value for entry in entry_points(group=registry.GROUP) if _is_ours(entry)} == registry.OURS
+
+
+def _is_ours(entry: EntryPoint) -> bool:
+    return entry.dist is not None and entry.dist.name == "pymachine"
 
 
 def test_an_unknown_driver_is_named_with_the_known_ones() -> None:
