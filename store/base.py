@@ -111,6 +111,15 @@ class Store(ABC):
     def delete(self, name: str) -> None:
         """Remove a machine's record and all its files; fine when absent."""
 
+    def salvage(self, name: str) -> Record | None:
+        """What can still be known of machine *name*, whose record is damaged: at least its id and its driver, so
+        that what is outside can be removed; ``None`` when not even that. Not to be saved."""
+        return None
+
+    @abstractmethod
+    def sweep(self) -> None:
+        """Finish deletions that a crash interrupted, and remove files of machines that never came to have a record."""
+
     @abstractmethod
     def lease(self, name: str, purpose: str, *, wait: float = 0) -> AbstractContextManager[None]:
         """The sole right to change a machine, while the block runs; works before the record exists and

@@ -3,6 +3,7 @@
     ROOT/store.json                    the store's id and schema
     ROOT/certs/                        CA and client certificate
     ROOT/machines/NAME/record.json     the machine: it exists when this file does
+    ROOT/machines/NAME/.record.last    the record before its last change: what is known when the record is damaged
     ROOT/machines/NAME/journal.jsonl   the operation in progress
     ROOT/locks/                        leases; outside the machines, so that they outlive their removal
 
@@ -19,16 +20,18 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from pymachine.machine.errors import MachineError, MachineExists, MachineNotFound, RecordDamaged
+from pymachine.machine.errors import MachineError, MachineExists, MachineNotFound, RecordDamaged, StoreBusy
 from pymachine.store import locks
 from pymachine.store.atomic import create_file, make_directory, replace_file, storage_errors, sync_directory
 from pymachine.store.base import SCHEMA, Damaged, Journal, Record, Store
 from pymachine.store.journal import FileJournal
 from pymachine.store.names import is_valid, valid_name
+from pymachine.store.salvage import salvage_pieces, salvage_whole
 from pymachine.store.schema import check_schema, dump_record, parse_record, read_file
 
 _REMOVED = ".removed-"
 """What a machine's directory is called from the moment it is deleted until its files are gone."""
+_LAST = ".record.last"
 _ATTEMPTS = 100
 """How often a deletion of the same name may take the directory away under a create."""
 
@@ -99,6 +102,7 @@ class FileStore(Store):
             if not self._exists(record.name):
                 raise MachineNotFound(record.name)
             try:
+                self._keep(path)
                 replace_file(path, content)
             except FileNotFoundError:
                 raise MachineNotFound(record.name) from None
@@ -116,6 +120,26 @@ class FileStore(Store):
                 os.rename(directory, self._machines / f"{_REMOVED}{os.urandom(8).hex()}")
                 sync_directory(self._machines)
             self._sweep()
+
+    def salvage(self, name: str) -> Record | None:
+        """From what is legible of the record, else from the one before its last change."""
+        path = self._record(name)
+        kept = [_content(path), _content(path.with_name(_LAST))]
+        found = [salvage_whole(content, name) for content in kept]
+        found += [salvage_pieces(content, name) for content in kept]
+        return next((record for record in found if record is not None), None)
+
+    def sweep(self) -> None:
+        """Remove what killed processes left in the store; machines that somebody works on are passed over."""
+        with storage_errors("cannot tidy", self._machines):
+            self._sweep()
+            if not self._machines.is_dir():
+                return
+            for name in os.listdir(self._machines):
+                if is_valid(name) and not self._exists(name):
+                    with contextlib.suppress(StoreBusy), self.lease(name, "sweep"):
+                        if not self._exists(name):
+                            self.delete(name)
 
     def lease(self, name: str, purpose: str, *, wait: float = 0) -> AbstractContextManager[None]:
         """The sole right to change a machine; `StoreBusy` after *wait* seconds."""
@@ -194,6 +218,15 @@ class FileStore(Store):
                 hint="choose another directory with --storage-path or MACHINE_STORAGE_PATH",
             )
 
+    def _keep(self, path: Path) -> None:
+        """Let the record that is about to be replaced have a second name; not worth failing for."""
+        temporary = path.with_name(f"{_LAST}.{os.urandom(8).hex()}")
+        with contextlib.suppress(OSError):
+            os.link(path, temporary, follow_symlinks=False)
+            os.replace(temporary, path.with_name(_LAST))
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)  # still there when both were one file already (rename(2))
+
     def _sweep(self) -> None:
         try:
             entries = os.listdir(self._machines)
@@ -234,6 +267,13 @@ def _dump(record: Record) -> bytes:
         return dump_record(record)
     except (TypeError, ValueError) as error:
         raise MachineError(f'the record of machine "{record.name}" is not JSON: {error}') from error
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return read_file(path)
+    except OSError:
+        return b""
 
 
 def _store_id(path: Path, content: bytes) -> str:

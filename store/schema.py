@@ -17,7 +17,7 @@ MAX_SIZE = 16 << 20
 """Bytes; a record is a few kB, so a bigger file is none."""
 
 _REQUIRED = ("name", "id", "driver", "created_at")
-_KINDS: dict[str, type[Any]] = {
+KINDS: dict[str, type[Any]] = {
     "name": str,
     "id": str,
     "driver": str,
@@ -31,6 +31,7 @@ _KINDS: dict[str, type[Any]] = {
     "resources": dict,
     "provisioned": dict,
 }
+"""Fields, and what their values are."""
 _JSON_NAMES: dict[type[Any], str] = {str: "a string", dict: "an object", list: "a list"}
 
 
@@ -38,7 +39,7 @@ def dump_record(record: Record) -> bytes:
     """*record* as JSON, unknown fields included; raises `TypeError` or `ValueError` for what JSON has not."""
     fields = dataclasses.asdict(record)
     extra = fields.pop("extra")
-    document = {"schema": SCHEMA, **fields, **{key: value for key, value in extra.items() if key not in _KINDS}}
+    document = {"schema": SCHEMA, **fields, **{key: value for key, value in extra.items() if key not in KINDS}}
     return json.dumps(document | {"schema": SCHEMA}, indent=2, allow_nan=False).encode() + b"\n"
 
 
@@ -49,10 +50,10 @@ def parse_record(content: bytes, name: str) -> Record:
     for field in _REQUIRED:
         if field not in document:
             raise RecordDamaged(f"the field {field} is missing")
-    known = {field: document.pop(field) for field in _KINDS if field in document}
+    known = {field: document.pop(field) for field in KINDS if field in document}
     for field, value in known.items():
-        if not isinstance(value, _KINDS[field]):
-            raise RecordDamaged(f"the field {field} is not {_JSON_NAMES[_KINDS[field]]}")
+        if not isinstance(value, KINDS[field]):
+            raise RecordDamaged(f"the field {field} is not {_JSON_NAMES[KINDS[field]]}")
     if not all(isinstance(san, str) for san in known.get("tls_san", ())):
         raise RecordDamaged("the field tls_san holds something other than strings")
     if known["name"] != name:

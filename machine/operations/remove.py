@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from pymachine.machine.errors import MachineError, MachineNotFound, RecordDamaged
 from pymachine.machine.machine import Machine
 from pymachine.machine.operations.changing import TIMEOUT
@@ -13,16 +15,20 @@ def remove(store: Store, name: str, report: Report, *, force: bool = False, time
     """Remove *name*, whatever a create or remove left of it.
 
     A driver that fails leaves the record, so that remove can be run again. With *force* the record goes all
-    the same, a damaged one too; the driver's error is raised after that.
+    the same; the driver's error is raised after that. A damaged record goes with *force* only, and the host with it
+    when enough of the record is legible.
     """
-    _load(store, name, force=force)  # an unknown name must not leave a lock file behind
-    with store.lease(name, "remove"):
-        machine = _load(store, name, force=force)
-        if machine is None:
-            report.warn(f'The record of "{name}" is damaged: if its host still exists, it has to be removed by hand.')
-            store.delete(name)
-        else:
-            _remove_host(machine, report, force=force, timeout=timeout)
+    try:
+        _load(store, name, force=force)  # an unknown name must not leave a lock file behind
+        with store.lease(name, "remove"):
+            machine = _load(store, name, force=force)
+            if machine is None:
+                _remove_damaged(store, name, report, timeout=timeout)
+            else:
+                _remove_host(machine, report, force=force, timeout=timeout)
+    finally:
+        with contextlib.suppress(MachineError):  # what stays there takes some space, and is tried again
+            store.sweep()
 
 
 def _load(store: Store, name: str, *, force: bool) -> Machine | None:
@@ -45,3 +51,24 @@ def _remove_host(machine: Machine, report: Report, *, force: bool, timeout: floa
             machine.store.delete(machine.name)
         raise
     machine.store.delete(machine.name)
+
+
+def _remove_damaged(store: Store, name: str, report: Report, *, timeout: float) -> None:
+    """Let the driver remove what it finds by the machine's id; the record is not written again."""
+    record = store.salvage(name)
+    problem = "" if record else f'the record of "{name}" says too little'
+    if record:
+        try:
+            Salvaged(store, record).driver(report, timeout=timeout).remove()
+        except MachineError as error:
+            problem = str(error)
+    store.delete(name)
+    if problem:
+        report.warn(f'If the host of "{name}" still exists, it has to be removed by hand: {problem}.')
+
+
+class Salvaged(Machine):
+    """A machine whose record is a guess."""
+
+    def save(self) -> None:
+        """Nothing: what is on disk stays until it is deleted."""

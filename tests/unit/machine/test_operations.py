@@ -12,6 +12,7 @@ from pymachine.machine.errors import (
     MachineExists,
     MachineNotFound,
     PreCreateCheckFailed,
+    RecordDamaged,
     StoreBusy,
 )
 from pymachine.machine.machine import Machine, Several, open_machines
@@ -43,6 +44,9 @@ class Lines(Silent):
         self.lines.append(text)
 
     def say(self, text: str) -> None:
+        self.lines.append(text)
+
+    def warn(self, text: str) -> None:
         self.lines.append(text)
 
 
@@ -182,6 +186,39 @@ def test_force_forgets_the_machine_all_the_same(store: FileStore, world: World, 
     with pytest.raises(DriverError):
         remove(store, "m", QUIET, force=True)
 
+    assert store.names() == []
+
+
+@pytest.mark.parametrize("damage", ["", "{", '{"schema": 99', "later"])
+def test_force_removes_the_host_of_a_damaged_record(store: FileStore, world: World, damage: str) -> None:
+    make(store)
+    make(store, "other")
+    path = store.machine_dir("m") / "record.json"
+    path.write_text(path.read_text().replace('"schema": 1', '"schema": 99') if damage == "later" else damage)
+    with pytest.raises(RecordDamaged):
+        remove(store, "m", QUIET)
+    assert len(world.hosts) == 2
+
+    remove(store, "m", QUIET, force=True)
+    assert store.names() == ["other"]
+    assert list(world.hosts) == [store.load("other").id]
+
+
+def test_force_says_what_of_a_damaged_machine_it_could_not_remove(
+    store: FileStore, world: World, failure: DriverError
+) -> None:
+    make(store)
+    (store.machine_dir("m") / "record.json").write_text("{")
+    world.failing["remove"] = failure
+    lines = Lines()
+    remove(store, "m", lines, force=True)
+    assert "has to be removed by hand: the host has caught fire" in lines.lines[-1]
+
+    make(store, "n")
+    for name in ("record.json", ".record.last"):
+        (store.machine_dir("n") / name).write_text("{")
+    remove(store, "n", lines, force=True)
+    assert "has to be removed by hand: the record says too little" in lines.lines[-1].replace(' of "n"', "")
     assert store.names() == []
 
 

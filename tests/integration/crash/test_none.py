@@ -1,0 +1,93 @@
+"""Driver ``none``: kill -9 before each thing that create and rm do; then create again, or rm."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from pathlib import Path
+
+import pytest
+
+from pymachine.machine.certs.authority import ca_files, client_files, weakness
+from support.killpoints import Attempt, attempt
+from support.program import Program
+
+CREATE = ("create", "-d", "none", "--url", "tcp://127.0.0.1:1", "m")
+ENOUGH = 10
+"""Fewer points would mean that they are not seen."""
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    return tmp_path / "points"
+
+
+def rows(program: Program) -> list[tuple[str, str]]:
+    return [(row["Name"], row["State"]) for row in json.loads(program.ok("ls", "--format", "json", "-t", "5"))]
+
+
+def check_certificates(program: Program) -> None:
+    """The store has one good CA with a good client certificate, and the machine's copies are these."""
+    certs = program.store / "certs"
+    ca, client = ca_files(certs).load(), client_files(certs).load()
+    assert ca is not None
+    assert client is not None
+    assert (weakness(ca), weakness(client, ca)) == ("", "")
+    for name in ("ca.pem", "cert.pem", "key.pem"):
+        assert (program.store / "machines" / "m" / name).read_bytes() == (certs / name).read_bytes()
+
+
+def test_a_first_create_killed_anywhere_is_finished_by_the_next(tmp_path: Path, log: Path) -> None:
+    """In an empty store, so that the CA and the store itself are among what is half made."""
+    for number in itertools.count(1):
+        program = Program(tmp_path / f"store{number}")
+        done = attempt(program, number, *CREATE, log=log)
+        if not done.killed:
+            break
+        again = program.run(*CREATE)
+        taken = 'Machine "m" already exists\n'  # killed when all was done but the end of the process
+        assert again.returncode == 0 or again.stderr == taken, (done, again)
+        assert rows(program) == [("m", "Running")], done
+        check_certificates(program)
+    assert number > ENOUGH
+    assert_finished(done)
+
+
+def test_a_create_killed_anywhere_can_be_removed(tmp_path: Path, log: Path) -> None:
+    program = Program(tmp_path / "store")
+    program.ok("create", "-d", "none", "--url", "tcp://127.0.0.1:1", "other")
+    for number in itertools.count(1):
+        done = attempt(program, number, *CREATE, log=log)
+        if not done.killed:
+            break
+        remove(program, done)
+    assert number > ENOUGH / 2
+    assert_finished(done)
+
+
+def test_a_remove_killed_anywhere_is_finished_by_the_next(tmp_path: Path, log: Path) -> None:
+    program = Program(tmp_path / "store")
+    program.ok("create", "-d", "none", "--url", "tcp://127.0.0.1:1", "other")
+    for number in itertools.count(1):
+        program.ok(*CREATE)
+        done = attempt(program, number, "rm", "-y", "m", log=log)
+        if not done.killed:
+            break
+        remove(program, done)
+    assert number > ENOUGH / 2
+    assert_finished(done)
+
+
+def remove(program: Program, done: Attempt) -> None:
+    """Remove ``m`` if it is still there; nothing of it may be left, and the other machine is as it was."""
+    if "m" in program.ok("ls", "-q").split():
+        program.ok("rm", "-y", "m")
+    else:
+        program.ok("rm", "-f", "m")  # nothing to remove, but files without a record go
+    assert rows(program) == [("other", "Running")], done
+    assert [path.name for path in (program.store / "machines").iterdir()] == ["other"], done
+
+
+def assert_finished(done: Attempt) -> None:
+    """The run that was not killed ended well."""
+    assert done.code == 0, done
