@@ -14,7 +14,7 @@ from __future__ import annotations
 import importlib
 import operator
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pymachine.drivers.base import Driver
 from pymachine.machine.errors import DriverError, InvalidOption
@@ -36,11 +36,12 @@ def names() -> list[str]:
     return sorted({*OURS, *(entry.name for entry in entry_points(group=GROUP))})
 
 
-def entry_points(**wanted: str) -> Iterable[EntryPoint]:
+def entry_points(*, group: str, **wanted: Any) -> Iterable[EntryPoint]:
     """Those of all installed packages; importing the library for it takes 20 ms."""
     from importlib import metadata
 
-    return metadata.entry_points(**wanted)
+    found: Iterable[EntryPoint] = metadata.entry_points(group=group, **wanted)
+    return found
 
 
 def load(name: str) -> type[Driver]:
