@@ -65,6 +65,7 @@ class StateRoutes:
     async def inspect(self, request: Request) -> Answer:
         container = self._service.get(request.params["id"])
         view = views.inspect(self._service.context, container, self._service.execs.of(container))
+        view["GraphDriver"]["Data"] = views.layers(await self._service.rootfs(container))
         if request.query.flag("size"):
             view["SizeRw"], view["SizeRootFs"] = await self._service.sizes(container)
         return json_response(view)

@@ -41,6 +41,16 @@ class Context:
         """Write the container's document."""
         self.documents.save(container)
 
+    def record(self, container: Container) -> None:
+        """As `save`, for what has happened already and cannot be refused: a full disk is logged, no more.
+
+        A successor of this daemon then reads an older document, and finds out itself what became of the container.
+        """
+        try:
+            self.documents.save(container)
+        except OSError as error:
+            _log.error("the state of container %s could not be written: %s", container.id[:12], error)
+
     def publish(self, container: Container, action: str, **attributes: str) -> None:
         """Tell listeners what happened to a container."""
         self.events.publish("container", action, container.id, container.event_attributes(**attributes))

@@ -58,7 +58,7 @@ class Control:
                 return False
             container.stopped_by_user = True
             self._lifecycle.cancel_restart(container)
-            self._context.save(container)
+            self._context.record(container)
             container.waiters.tell("not-running", (container.state.exit_code, container.state.error))
             self._context.publish(container, "stop")
             return True
@@ -107,7 +107,7 @@ class Control:
                 raise EngineError(f"cannot pause container {container.id}: {error.strerror or error}") from error
             if container.state.status is Status.RUNNING:
                 container.state.to(Status.PAUSED)
-                self._context.save(container)
+                self._context.record(container)
                 self._context.publish(container, "pause")
 
     async def unpause(self, container: Container) -> None:
@@ -162,7 +162,7 @@ class Control:
                 raise EngineError(f"cannot unpause container {container.id}: {error.strerror or error}") from error
             if container.state.status is Status.PAUSED:
                 container.state.to(Status.RUNNING)
-                self._context.save(container)
+                self._context.record(container)
                 self._context.publish(container, "unpause")
 
     async def _ends_within(self, container: Container, seconds: float | None) -> bool:

@@ -68,14 +68,17 @@ class Lifecycle:
             await self._start_failed(container, sandbox, error)
             raise
         container.state.started(handle.pid, handle.started_at)
-        self._context.save(container)
+        self._context.record(container)
         self._context.publish(container, "start")
         self.watch(container, handle)
 
     async def _gather(self, container: Container) -> tuple[Rootfs, Sandbox | None]:
         """The root and the network address."""
         if container.rootfs is None:
-            container.rootfs = await asyncio.to_thread(self._context.graph.container_rootfs, container.id)
+            try:
+                container.rootfs = await asyncio.to_thread(self._context.graph.container_rootfs, container.id)
+            except KeyError:
+                raise EngineError(f"the writable layer of container {container.id} is lost") from None
         return container.rootfs, await allocate(self._context, container)
 
     async def _run(self, container: Container, rootfs: Rootfs, sandbox: Sandbox | None) -> ContainerHandle:
@@ -118,7 +121,7 @@ class Lifecycle:
         if sandbox is not None:
             await self._context.network.release(sandbox)
         container.sandbox = None
-        self._context.save(container)
+        self._context.record(container)
         shown = _as_engine_error(error, code)
         for joiner in container.joiners:
             joiner.give_up(shown)
@@ -148,7 +151,7 @@ class Lifecycle:
         goes = container.auto_remove and not container.kept
         if not goes:
             # What is removed now needs no new document: a successor that reads the old one finds the end by itself.
-            context.save(container)
+            context.record(container)
         if how.oom_killed:
             context.publish(container, "oom")
         context.publish(container, "die", exitCode=str(how.code), execDuration=str(max(int(lived), 0)))
@@ -171,7 +174,7 @@ class Lifecycle:
             container.sandbox = None
         shutil.rmtree(specs.bundle(self._context.options, container.id), ignore_errors=True)
         if container.state.status in (Status.EXITED, Status.RESTARTING) and not container.auto_remove:
-            self._context.save(container)
+            self._context.record(container)
 
     def _plan_restart(self, container: Container, lived: float) -> None:
         pause = restart.delay(0 if lived >= restart.GOOD_RUN else container.failures)

@@ -79,7 +79,7 @@ class Recovery:
             # It was being started when the daemon died.
             container.state.started(found.pid, found.started_at)
         container.state.pid = found.pid
-        self._context.save(container)
+        self._context.record(container)
         self._lifecycle.watch(container, found)
 
     async def resume(self) -> None:
@@ -100,7 +100,7 @@ class Recovery:
         if container.sandbox is not None:
             await self._context.network.release(container.sandbox)
             container.sandbox = None
-            self._context.save(container)
+            self._context.record(container)
         waiting = container.state.status is Status.RESTARTING
         if waiting:
             container.state.to(Status.EXITED)

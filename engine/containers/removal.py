@@ -29,7 +29,7 @@ async def remove_ended(context: Context, container: Container, *, volumes: bool)
         except Exception as error:
             container.state.to(Status.DEAD)
             container.state.error = str(error)
-            context.save(container)
+            context.record(container)
             raise EngineError(f'cannot remove container "/{container.name}": {error}') from error
         _forget(context, container)
 
@@ -59,7 +59,7 @@ async def _finish(context: Context, container: Container) -> None:
 def _mark(context: Context, container: Container) -> None:
     _check(container)
     container.state.to(Status.REMOVING)
-    context.save(container)
+    context.record(container)
 
 
 def _check(container: Container) -> None:

@@ -25,6 +25,7 @@ from pymachine.engine.images.base import Images, ImageUser
 from pymachine.engine.network.base import NetworkController, Sandbox
 from pymachine.engine.runtime import cgroups
 from pymachine.engine.runtime.base import Runtime
+from pymachine.engine.runtime.spec import Rootfs
 from pymachine.engine.storage.base import GraphDriver
 from pymachine.engine.volumes.base import Volumes
 
@@ -159,6 +160,15 @@ class Containers:
         except ProcessLookupError:
             raise Conflict(f"container {container.id} is not running") from None
         self.context.publish(container, "resize", height=str(rows), width=str(columns))
+
+    async def rootfs(self, container: Container) -> Rootfs | None:
+        """How the container's root is mounted; ``None`` when its layer is lost."""
+        if container.rootfs is None:
+            try:
+                container.rootfs = await asyncio.to_thread(self.context.graph.container_rootfs, container.id)
+            except KeyError:
+                return None
+        return container.rootfs
 
     async def sizes(self, container: Container) -> tuple[int, int]:
         """Bytes of the writable layer, and of the whole root file system."""

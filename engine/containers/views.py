@@ -10,6 +10,7 @@ from pymachine.engine.containers.context import Context
 from pymachine.engine.containers.model import Container, MountPoint
 from pymachine.engine.containers.state import Status
 from pymachine.engine.containers.times import stamp
+from pymachine.engine.runtime.spec import Rootfs
 
 _HOST_DEFAULTS: dict[str, Any] = {
     "Binds": None, "ContainerIDFile": "", "PortBindings": {}, "AutoRemove": False, "VolumeDriver": "",
@@ -61,6 +62,13 @@ def inspect(context: Context, container: Container, execs: list[str]) -> dict[st
         "Config": config(container),
         "NetworkSettings": sandboxes.settings(context, container),
     }
+
+
+def layers(rootfs: Rootfs | None) -> dict[str, str] | None:
+    """``GraphDriver.Data``: where the container's layers lie."""
+    if rootfs is None or rootfs.type != "overlay":
+        return None
+    return {"LowerDir": ":".join(rootfs.lower), "UpperDir": rootfs.upper, "WorkDir": rootfs.work}
 
 
 def require_running(container: Container) -> None:

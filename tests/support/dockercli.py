@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from support.busybox import rootfs_tar
 from support.engineprocess import EngineProcess
 
 
@@ -30,6 +31,13 @@ def inspect(engine: EngineProcess, name: str) -> dict[str, Any]:
     """``docker inspect`` of one object."""
     found: dict[str, Any] = json.loads(engine.docker("inspect", name))[0]
     return found
+
+
+def give_busybox(engine: EngineProcess) -> None:
+    """Import busybox into an engine."""
+    archive = engine.folder / "busybox.tar"
+    archive.write_bytes(rootfs_tar())
+    engine.docker("import", str(archive), "busybox:latest")
 
 
 @contextlib.contextmanager

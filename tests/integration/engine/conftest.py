@@ -8,16 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from support.busybox import rootfs_tar
+from support.dockercli import give_busybox
 from support.engineprocess import EngineProcess
 from support.engineprocess import engine as running_engine
-
-
-def give_busybox(engine: EngineProcess) -> None:
-    """Import busybox into an engine."""
-    archive = engine.folder / "busybox.tar"
-    archive.write_bytes(rootfs_tar())
-    engine.docker("import", str(archive), "busybox:latest")
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,57 @@
+"""A disk that fills up: what runs can be stopped, waited for and removed; new starts are refused clearly."""
+
+from __future__ import annotations
+
+import errno
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from support.dockercli import beside, eventually, give_busybox, inspect
+from support.engineprocess import EngineProcess
+from support.engineprocess import engine as running_engine
+
+pytestmark = pytest.mark.root
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Iterator[EngineProcess]:
+    """An engine whose data lie on a file system of 24 MiB."""
+    data = tmp_path / "data"
+    data.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "small", data], check=True)
+    try:
+        with running_engine(tmp_path) as made:
+            give_busybox(made)
+            yield made
+    finally:
+        subprocess.run(["umount", "-l", data], check=True)
+
+
+def _fill(ballast: Path) -> None:
+    with ballast.open("wb", buffering=0) as file:
+        try:
+            while file.write(bytes(2**12)):
+                pass
+        except OSError as error:
+            assert error.errno == errno.ENOSPC
+
+
+def test_a_full_disk(small: EngineProcess) -> None:
+    for name in ("stopped", "killed"):
+        small.docker("run", "-d", "--name", name, "busybox", "sleep", "1000")
+    ballast = small.folder / "data" / "ballast"
+    _fill(ballast)
+    with beside(small, "wait", "stopped") as waiting:
+        small.docker("stop", "-t", "0", "stopped")
+        assert waiting.communicate(timeout=10)[0] == "137\n"
+    done = small.run("run", "-d", "busybox", "sleep", "1000")
+    assert done.returncode == 125
+    assert "No space left" in done.stderr
+    small.docker("rm", "-f", "killed")
+    ballast.unlink()
+    assert small.docker("start", "stopped")
+    assert inspect(small, "stopped")["State"]["Running"] is True
+    eventually(lambda: small.docker("ps", "-aq").count("\n") == 1)
