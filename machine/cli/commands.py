@@ -28,6 +28,7 @@ class Entry:
 COMMANDS: Mapping[str, Entry] = {
     "active": Entry("listing", "active", "Print which machine is active"),
     "config": Entry("environment", "config", "Print the connection flags for a machine"),
+    "context": Entry("context", "context", "Make, list and remove docker contexts of machines"),
     "create": Entry("create", "create", "Create a machine"),
     "env": Entry("environment", "env", "Print the commands that set up a shell for a machine"),
     "image": Entry("image", "image", "Build, list and remove images of local machines"),
@@ -48,6 +49,7 @@ COMMANDS: Mapping[str, Entry] = {
     "stop": Entry("lifecycle", "stop", "Stop machines gracefully"),
     "upgrade": Entry("provisioning", "upgrade", "Upgrade machines to this program's engine"),
     "url": Entry("inspecting", "url", "Print the URL of a machine's engine"),
+    "use": Entry("context", "use", "Make docker talk to a machine, by its docker context"),
     "version": Entry("version", "version", "Print the version of this program, or of a machine's engine"),
     "help": Entry("version", "help_command", "Show help for a command"),
 }

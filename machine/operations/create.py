@@ -181,6 +181,7 @@ def _make(machine: Machine, report: Report, deadline: Deadline) -> Machine:
         converge.provision(machine, driver, report, deadline)
     else:
         converge.hand_out_client_certificate(machine)
+        converge.keep_context(machine, driver, report)
     machine.record.phase = "ready"
     machine.save()
     machine.store.journal(machine.name).clear()

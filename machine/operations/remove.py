@@ -48,8 +48,19 @@ def _remove_host(machine: Machine, report: Report, *, force: bool, timeout: floa
         machine.driver(report, timeout=timeout).remove()
     except MachineError as error:
         if force and not isinstance(error, MachineNotFound):
-            machine.store.delete(machine.name)
+            _delete(machine, report)
         raise
+    _delete(machine, report)
+
+
+def _delete(machine: Machine, report: Report) -> None:
+    """Delete the machine's docker context, then its record and files."""
+    from pymachine.machine.context.upkeep import forget
+
+    try:
+        forget(machine)
+    except MachineError as error:
+        report.warn(f'The docker context of "{machine.name}" is still there: {error}')
     machine.store.delete(machine.name)
 
 
@@ -58,11 +69,14 @@ def _remove_damaged(store: Store, name: str, report: Report, *, timeout: float) 
     record = store.salvage(name)
     problem = "" if record else f'the record of "{name}" says too little'
     if record:
+        machine = Salvaged(store, record)
         try:
-            Salvaged(store, record).driver(report, timeout=timeout).remove()
+            machine.driver(report, timeout=timeout).remove()
         except MachineError as error:
             problem = str(error)
-    store.delete(name)
+        _delete(machine, report)
+    else:
+        store.delete(name)
     if problem:
         report.warn(f'If the host of "{name}" still exists, it has to be removed by hand: {problem}.')
 

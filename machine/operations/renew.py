@@ -61,3 +61,4 @@ def renew_in_time(machine: Machine, driver: Driver, report: Report, deadline: De
         converge.rotate(machine, driver, report, deadline)
     else:
         converge.hand_out_client_certificate(machine)
+        converge.keep_context(machine, driver, report)

@@ -1,0 +1,127 @@
+"""An engine's socket, forwarded to this computer by ssh(1): docker without an open port on the host.
+
+ssh goes into the background by itself (``-f``) and is told to end through its control socket (``ControlPath``), so no
+process of ours has to stay. It also ends when the host goes away; whoever needs it opens it again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from pymachine.machine.errors import MachineError, SSHError
+from pymachine.machine.ssh.base import SSHEndpoint
+from pymachine.machine.ssh.connect import check_words
+from pymachine.machine.ssh.openssh import options, require
+
+ENGINE_SOCKET = "/var/run/docker.sock"
+OPENING = 30.0
+"""Seconds that opening may take."""
+ANSWER = 10.0
+"""Seconds within which the engine must answer through the tunnel."""
+LONGEST_PATH = 103 if sys.platform == "darwin" else 107
+"""Bytes of a socket's path (unix(7): ``sun_path`` without its final zero)."""
+_SUFFIX = 17
+"""ssh makes its control socket under a name with a dot and 16 letters more, and renames it."""
+
+
+class Tunnel:
+    """The tunnel whose sockets are in a machine's directory. Making the object opens nothing."""
+
+    def __init__(self, directory: Path) -> None:
+        self.socket = directory / "docker.sock"
+        self._control = directory / "ssh.ctl"
+
+    @property
+    def url(self) -> str:
+        """What ``DOCKER_HOST`` would be."""
+        return f"unix://{self.socket}"
+
+    def open(self, endpoint: SSHEndpoint) -> None:
+        """Open it anew, and see to it that the engine answers. Raises `SSHError` or `MachineError`."""
+        self._check_paths()
+        self.close()
+        self._control.unlink(missing_ok=True)
+        words = [*self._command(endpoint), "-f", "-N", "-T", "-L", f"{self.socket}:{ENGINE_SOCKET}"]
+        _run([*words, "-o", "BatchMode=yes", f"{endpoint.user}@{endpoint.host}"])
+        try:
+            self._check_engine(endpoint)
+        except MachineError:
+            self.close()
+            raise
+
+    def answers(self) -> bool:
+        """Whether an engine answers through it now."""
+        try:
+            with socket.socket(socket.AF_UNIX) as connection:
+                connection.settimeout(ANSWER)
+                connection.connect(str(self.socket))
+                connection.sendall(b"GET /_ping HTTP/1.1\r\nHost: docker\r\nConnection: close\r\n\r\n")
+                return connection.recv(64).startswith(b"HTTP/1.1 200 ")
+        except OSError:
+            return False
+
+    def close(self) -> None:
+        """End it; fine when it is not open."""
+        if self._control.exists():
+            with contextlib.suppress(OSError, subprocess.SubprocessError, MachineError):
+                # The destination is not used, but must be there.
+                command = [require("ssh"), "-F", "none", "-S", str(self._control), "-O", "exit", "host"]
+                subprocess.run(command, timeout=ANSWER, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+        self.socket.unlink(missing_ok=True)
+
+    def _command(self, endpoint: SSHEndpoint) -> list[str]:
+        """The program and its options; of several the first of a name counts (ssh_config(5))."""
+        check_words(endpoint)
+        own = {
+            "ControlMaster": "yes",
+            "ControlPath": _escape(self._control),
+            "ControlPersist": "no",
+            "ExitOnForwardFailure": "yes",
+            "StreamLocalBindUnlink": "yes",
+            "StreamLocalBindMask": "0177",
+        }
+        return [
+            require("ssh"),
+            *(word for key, value in own.items() for word in ("-o", f"{key}={value}")),
+            *options(endpoint),
+        ]
+
+    def _check_paths(self) -> None:
+        longest = max(len(bytes(self.socket)), len(bytes(self._control)) + _SUFFIX)
+        if longest > LONGEST_PATH:
+            raise MachineError(
+                f"the path {self.socket} is too long for a socket by {longest - LONGEST_PATH} characters",
+                hint="Choose a shorter directory with --storage-path or MACHINE_STORAGE_PATH.",
+            )
+
+    def _check_engine(self, endpoint: SSHEndpoint) -> None:
+        if not self.answers():
+            raise MachineError(
+                f"the engine does not answer through SSH: user {endpoint.user} cannot use {ENGINE_SOCKET} on the host, "
+                "or nobody listens there",
+                hint=f"On the host: sudo usermod -aG docker {endpoint.user}; see also: pymachine logs",
+            )
+
+
+def _run(words: list[str]) -> None:
+    """Run ssh until it has gone into the background. Its messages go to a file: a pipe would stay open with it."""
+    with tempfile.TemporaryFile() as said:
+        try:
+            done = subprocess.run(
+                words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=said, timeout=OPENING, check=False
+            )
+        except subprocess.TimeoutExpired:
+            raise SSHError(f"the SSH connection was not made within {OPENING:g} s") from None
+        said.seek(0)
+        lines = said.read(65536).decode("utf-8", errors="replace").strip().splitlines()
+    if done.returncode:
+        raise SSHError(f"cannot forward the engine's socket by SSH: {lines[-1] if lines else 'ssh failed'}")
+
+
+def _escape(path: Path) -> str:
+    return f'"{str(path).replace("%", "%%")}"'
