@@ -11,8 +11,9 @@ that may be repeated; its environment variable splits at commas). ``bool`` flags
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, get_type_hints
 
@@ -40,8 +41,18 @@ class OptionSpec:
     metavar: str
 
 
-def describe(driver_name: str, options: type) -> Iterator[OptionSpec]:
+def describe(driver_name: str, options: type) -> Sequence[OptionSpec]:
     """The options of a driver's dataclass, in order."""
+    return _describe(driver_name, options)
+
+
+@functools.cache
+def _describe(driver_name: str, options: type) -> tuple[OptionSpec, ...]:
+    """Kept: `ls` builds the options of every machine."""
+    return tuple(_specs(driver_name, options))
+
+
+def _specs(driver_name: str, options: type) -> Iterator[OptionSpec]:
     hints = get_type_hints(options)
     names = {str: "str", int: "int", bool: "bool", tuple[str, ...]: "list"}
     for field in dataclasses.fields(options):

@@ -78,23 +78,19 @@ def check_engine(url: str, cert_dir: Path, timeout: float) -> EngineVersion:
     fault, else `MachineError`.
     """
     target = _parse(url, cert_dir, time.monotonic() + timeout)
-    import ssl
-
-    context = _context(target)
     try:
-        return _parse_version(_ask(target, context), target)
+        # Connecting comes first: a host that is gone costs neither TLS nor the reading of certificates.
+        with connect_within(target.host, target.port, target.left()) as plain:
+            answer = _ask(target, plain)
     except TimeoutError:
         raise target.failed(f"does not answer within {timeout:g} s") from None
-    except ssl.SSLCertVerificationError as error:
-        raise target.misfit(f"shows a certificate that cannot be trusted: {_explain(error)}") from error
-    except ssl.SSLError as error:
-        raise _tls_failure(target, error) from error
     except socket.gaierror as error:
         raise target.failed(f"cannot be found: {error.strerror}") from error
     except UnicodeError:
         raise target.failed("cannot be found: it is no host name") from None
     except OSError as error:
         raise target.failed(f"cannot be reached: {error.strerror or error}") from error
+    return _parse_version(answer, target)
 
 
 def _parse(url: str, certs: Path, end: float) -> _Target:
@@ -148,23 +144,35 @@ def _load(target: _Target) -> ssl.SSLContext:
     return context
 
 
-def _ask(target: _Target, context: ssl.SSLContext) -> bytes:
-    """The whole answer, read with one deadline: a socket's own timeout begins anew with every byte."""
+def _ask(target: _Target, plain: socket.socket) -> bytes:
+    """The whole answer."""
     import ssl
 
-    with connect_within(target.host, target.port, target.left()) as plain:
+    context = _context(target)
+    try:
         plain.settimeout(target.left())
         with context.wrap_socket(plain, server_hostname=target.host) as connection:
-            with contextlib.suppress(ssl.SSLEOFError, BrokenPipeError, ConnectionResetError):
-                # a server that has hung up on us said why before: that is still to be read
-                connection.sendall(_REQUEST.format(host=target.label).encode())
-            answer = bytearray()
-            while len(answer) <= LARGEST_ANSWER:
-                connection.settimeout(target.left())
-                chunk = connection.recv(65536)
-                if not chunk:
-                    return bytes(answer)
-                answer += chunk
+            return _exchange(target, connection)
+    except ssl.SSLCertVerificationError as error:
+        raise target.misfit(f"shows a certificate that cannot be trusted: {_explain(error)}") from error
+    except ssl.SSLError as error:
+        raise _tls_failure(target, error) from error
+
+
+def _exchange(target: _Target, connection: ssl.SSLSocket) -> bytes:
+    """Read with one deadline: a socket's own timeout begins anew with every byte."""
+    import ssl
+
+    with contextlib.suppress(ssl.SSLEOFError, BrokenPipeError, ConnectionResetError):
+        # a server that has hung up on us said why before: that is still to be read
+        connection.sendall(_REQUEST.format(host=target.label).encode())
+    answer = bytearray()
+    while len(answer) <= LARGEST_ANSWER:
+        connection.settimeout(target.left())
+        chunk = connection.recv(65536)
+        if not chunk:
+            return bytes(answer)
+        answer += chunk
     raise target.failed("answers with more than a version")
 
 

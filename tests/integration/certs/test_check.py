@@ -99,7 +99,8 @@ def test_missing_and_damaged_files_are_certificate_errors(certs: Path, name: str
         (certs / name).unlink()
     else:
         (certs / name).write_bytes(content)
-    error = failure("tcp://127.0.0.1:1", certs)
+    with raw_server(hold) as url:
+        error = failure(url, certs)
 
     assert isinstance(error, CertificateError)
     assert "regenerate-certs" in error.hint
@@ -108,7 +109,8 @@ def test_missing_and_damaged_files_are_certificate_errors(certs: Path, name: str
 def test_a_client_key_of_another_certificate_is_named(certs: Path) -> None:
     shutil.copy(certs / "server-key.pem", certs / "key.pem")
 
-    assert "the key is another" in str(failure("tcp://127.0.0.1:1", certs))
+    with raw_server(hold) as url:
+        assert "the key is another" in str(failure(url, certs))
 
 
 def test_nobody_there_is_no_certificate_problem(certs: Path) -> None:
