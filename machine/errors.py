@@ -99,6 +99,7 @@ class DeadlineExceeded(MachineError, TimeoutError):
         reason = f": {last_error}" if last_error else ""
         super().__init__(f"timed out after {seconds:.0f} s while {stage}{reason}", hint=look_at)
         self.stage = stage
+        self.last_error = last_error
 
 
 class SSHError(MachineError, ConnectionError):

@@ -15,7 +15,10 @@ class Run:
     shell: str = ""
     stdin: bytes | None = None
     attempts: int = 1
-    """Tries in all, for commands that meet somebody else's lock."""
+    """Tries in all, for commands that depend on the network."""
+    lock: str = ""
+    """A regular expression for what a command says that has met somebody else's lock: it is tried again for as long
+    as there is time, and such tries do not count."""
 
     def line(self) -> str:
         """The command line as the host's shell reads it."""

@@ -37,6 +37,13 @@ class ProvisionPlan:
     tls: TLSFiles
     engine_port: int = 2376
     set_hostname: bool = True
+    adopted: bool = False
+    """The host was there before the machine, and may be another client's."""
+    takeover: bool = False
+    """With *adopted*: another client's host is to be taken over."""
+    store_id: str = ""
+    client: str = ""
+    """Who we are, for people: ``user@computer``."""
     timeout: float = 600.0
     """Seconds for the whole."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -10,10 +11,11 @@ from pymachine.machine.errors import DeadlineExceeded, MachineError, ProvisionEr
 from pymachine.machine.ssh.base import SSHSession
 from pymachine.provisioners import paths
 from pymachine.provisioners.actions import Action, Put
+from pymachine.provisioners.admission import admit, no_python
 from pymachine.provisioners.base import Provisioned, ProvisionPlan, Step, Wanted
-from pymachine.provisioners.facts import MINIMUM_PYTHON, Facts, facts_script, parse_facts
-from pymachine.provisioners.families import family_of
+from pymachine.provisioners.facts import Facts, facts_script, parse_facts
 from pymachine.provisioners.release import build_release
+from pymachine.provisioners.services import ServiceManager, manager_of
 from pymachine.provisioners.steps import STEPS
 
 _RETRY_SECONDS = 3.0
@@ -29,17 +31,16 @@ def provision(
     """
     deadline = _Deadline(plan.timeout)
     facts = _gather(session, deadline, report)
-    family_of(facts.os)  # an unknown distribution is refused before anything is changed
     report(f"Provisioning with {facts.os.id}...")
-    if facts.python_versions:
-        _require_python(facts)
+    admit(facts, plan)
+    deadline.log = manager_of(facts).log
     wanted = Wanted(plan, build_release())
     for step in steps:
         actions = step.plan(facts, wanted)
         if not actions:
             continue
         report(f"{step.title}...")
-        _send(session, step, actions, deadline)
+        _send(session, step, actions, deadline, manager_of(facts))
         wanted = replace(wanted, changed=(*wanted.changed, step.name))
         if step.name == "packages":
             facts = _require_python(_gather(session, deadline, report))
@@ -52,6 +53,8 @@ class _Deadline:
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
         self._end = time.monotonic() + seconds
+        self.log = f"journalctl -u {paths.ENGINE_UNIT_NAME}"
+        """Where the host tells more; OpenRC's hosts have a file."""
 
     def left(self, stage: str, last_error: str = "") -> float:
         left = self._end - time.monotonic()
@@ -60,8 +63,7 @@ class _Deadline:
         return left
 
     def passed(self, stage: str, last_error: str = "") -> DeadlineExceeded:
-        hint = f"On the host: journalctl -u {paths.ENGINE_UNIT_NAME}"
-        return DeadlineExceeded(stage, self._seconds, last_error=last_error, look_at=hint)
+        return DeadlineExceeded(stage, self._seconds, last_error=last_error, look_at=f"On the host: {self.log}")
 
 
 def _gather(session: SSHSession, deadline: _Deadline, report: Callable[[str], None]) -> Facts:
@@ -78,42 +80,40 @@ def _gather(session: SSHSession, deadline: _Deadline, report: Callable[[str], No
 
 def _facts(session: SSHSession, deadline: _Deadline) -> Facts:
     left = deadline.left("asking the host for facts")
-    result = session.run("sh -s", stdin=facts_script().encode(), sudo=True, check=False, timeout=left)
-    if result.status != 0 and "==end==" not in result.stdout:
-        raise ProvisionError(f"cannot run commands as root on the host: {result.stderr.strip() or 'no output'}")
-    return parse_facts(result.stdout)
+    try:
+        return parse_facts(session.run("sh -s", stdin=facts_script().encode(), sudo=True, timeout=left).stdout)
+    except RemoteCommandFailed as error:
+        raise ProvisionError(f"cannot run commands as root on the host: {_cause(error)}") from error
+    except DeadlineExceeded as error:
+        raise deadline.passed("asking the host for facts", error.last_error) from error
 
 
 def _require_python(facts: Facts) -> Facts:
-    if facts.python:
-        return facts
-    wanted = ".".join(map(str, MINIMUM_PYTHON))
-    found = ", ".join(facts.python_versions) or "none"
-    raise ProvisionError(
-        f"the engine needs Python {wanted} or newer on the host; {facts.os.pretty_name} has {found}",
-        hint=f"Install a Python {wanted} on the host (as python{wanted} on its PATH), or choose a newer release.",
-    )
+    if not facts.python:
+        raise no_python(facts)
+    return facts
 
 
-def _send(session: SSHSession, step: Step, actions: Sequence[Action], deadline: _Deadline) -> None:
+def _send(
+    session: SSHSession, step: Step, actions: Sequence[Action], deadline: _Deadline, manager: ServiceManager
+) -> None:
     for action in actions:
         try:
             _apply(session, step, action, deadline)
         except RemoteCommandFailed as error:
-            raise _failure(session, step, error) from error
+            raise _failure(session, step, error, manager) from error
         except MachineError:
             raise
         except OSError as error:
             raise ProvisionError(f"{step.title} failed: {error}") from error
 
 
-def _failure(session: SSHSession, step: Step, error: RemoteCommandFailed) -> ProvisionError:
-    """With the engine's own last words when it does not start: systemctl only says where to read them."""
+def _failure(session: SSHSession, step: Step, error: RemoteCommandFailed, manager: ServiceManager) -> ProvisionError:
+    """With the engine's own last words when it does not start: its manager only says where to read them."""
     if step.name != "service":
         return ProvisionError(f"{step.title} failed: {_cause(error)}")
-    journal = session.run(f"journalctl -u {paths.ENGINE_UNIT_NAME} -t python3 -n 1 -o cat", sudo=True, check=False)
-    cause = journal.stdout.strip() or _cause(error)
-    return ProvisionError(f"{step.title} failed: {cause}", hint=f"On the host: journalctl -u {paths.ENGINE_UNIT_NAME}")
+    said = session.run(manager.last_words, sudo=True, check=False).stdout.strip()
+    return ProvisionError(f"{step.title} failed: {said or _cause(error)}", hint=f"On the host: {manager.log}")
 
 
 def _cause(error: RemoteCommandFailed) -> str:
@@ -127,14 +127,16 @@ def _apply(session: SSHSession, step: Step, action: Action, deadline: _Deadline)
         deadline.left(stage)
         session.put(action.data, action.path, mode=action.mode, sudo=True)
         return
-    for attempt in range(1, action.attempts + 1):
+    failures = 0
+    while True:
         try:
             session.run(action.line(), stdin=action.stdin, sudo=True, timeout=deadline.left(stage))
             return
         except DeadlineExceeded as error:
-            raise deadline.passed(stage) from error
+            raise deadline.passed(stage, error.last_error) from error
         except RemoteCommandFailed as error:
-            if attempt == action.attempts:
+            failures += not (action.lock and re.search(action.lock, error.output))
+            if failures >= action.attempts:
                 raise
-            deadline.left(stage, str(error))
-            time.sleep(min(_RETRY_SECONDS, deadline.left(stage, str(error))))
+            time.sleep(min(_RETRY_SECONDS, deadline.left(stage, _cause(error))))
+            deadline.left(stage, _cause(error))

@@ -8,8 +8,8 @@ from typing import Any
 from pymachine.machine.errors import InvalidOption
 from pymachine.provisioners import paths
 from pymachine.provisioners.base import ProvisionPlan
+from pymachine.provisioners.neighbours import BRIDGE_BESIDE, SOCKET_BESIDE, UNIX_SOCKET
 
-UNIX_SOCKET = "unix:///var/run/docker.sock"
 _LISTS = {
     "add-runtime", "default-address-pool", "default-ulimit", "dns", "dns-opt", "dns-search", "exec-opt", "host",
     "insecure-registry", "label", "log-opt", "registry-mirror", "storage-opt",
@@ -17,20 +17,23 @@ _LISTS = {
 """Flags of dockerd that may be given several times; in the file their keys are plural."""
 
 
-def engine_config(plan: ProvisionPlan) -> dict[str, Any]:
+def engine_config(plan: ProvisionPlan, *, beside_docker: bool = False) -> dict[str, Any]:
     """The file's content: keys of dockerd's ``daemon.json``, which the engine reads.
 
+    With *beside_docker* it keeps clear of a Docker on the same host.
     Raises `InvalidOption` naming every ``--engine-opt`` that is malformed.
     """
     engine = plan.engine
     config: dict[str, Any] = {
-        "hosts": [UNIX_SOCKET, f"tcp://0.0.0.0:{plan.engine_port}"],
+        "hosts": [SOCKET_BESIDE if beside_docker else UNIX_SOCKET, f"tcp://0.0.0.0:{plan.engine_port}"],
         "tlsverify": True,
         "tlscacert": paths.CA,
         "tlscert": paths.SERVER_CERT,
         "tlskey": paths.SERVER_KEY,
         "labels": [*engine.labels, f"provider={plan.driver_name}"],
     }
+    if beside_docker:
+        config["bridge"] = BRIDGE_BESIDE
     if engine.insecure_registries:
         config["insecure-registries"] = list(engine.insecure_registries)
     if engine.registry_mirrors:
@@ -45,9 +48,9 @@ def engine_config(plan: ProvisionPlan) -> dict[str, Any]:
     return config
 
 
-def render_config(plan: ProvisionPlan) -> bytes:
+def render_config(plan: ProvisionPlan, *, beside_docker: bool = False) -> bytes:
     """The file as bytes; the same options give the same bytes."""
-    return json.dumps(engine_config(plan), indent=2, sort_keys=True).encode() + b"\n"
+    return json.dumps(engine_config(plan, beside_docker=beside_docker), indent=2, sort_keys=True).encode() + b"\n"
 
 
 def _apply(config: dict[str, Any], text: str, problems: list[str]) -> None:

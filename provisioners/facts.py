@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass, field
+from typing import Any
 
 from pymachine.machine.errors import ProvisionError
 from pymachine.provisioners.osrelease import OSRelease, parse_os_release
-from pymachine.provisioners.paths import MANAGED_FILES, ROOT
+from pymachine.provisioners.paths import ENGINE_CONFIG, MANAGED_FILES, OWNER, ROOT
 from pymachine.provisioners.templating import render
 
 MINIMUM_PYTHON = (3, 11)
+PROGRAMS = (
+    *("iptables", "iptables-restore", "sudo", "cloud-init", "dockerd", "hostname", "restorecon", "firewall-cmd"),
+    *("systemctl", "rc-service", "openrc-run", "apt-get", "dnf", "zypper", "apk", "pacman"),
+)
+"""What the steps want to know of."""
 _SECTION = re.compile(r"^==([a-z0-9-]+)==$", re.MULTILINE)
 
 
@@ -42,11 +49,37 @@ class Facts:
     service_active: bool = False
     cloud_init: str = ""
     """``running``, ``done``, ``error``…; empty when there is none."""
+    selinux: str = ""
+    """``Enforcing``, ``Permissive``, ``Disabled``; empty without SELinux."""
+    firewall: bool = False
+    """firewalld is running."""
+    firewall_ports: tuple[str, ...] = ()
+    """``2376/tcp``… that are open in its default zone, and ranges of them."""
+    firewall_trusted: tuple[str, ...] = ()
+    """Interfaces in its zone ``trusted``."""
+    engine_config: dict[str, Any] = field(default_factory=dict)
+    """What our engine's configuration says now; empty when there is none."""
+    owner: dict[str, Any] = field(default_factory=dict)
+    """Whose machine the host is (`ownership`)."""
+    docker: bool = False
+    """A Docker of the distribution or its maker runs, or will at the next boot."""
+    docker_socket: bool = False
+    """Somebody serves ``/run/docker.sock``."""
+    listening: frozenset[int] = frozenset()
+    """TCP ports on which somebody listens."""
 
 
 def facts_script() -> str:
     """The script to run on the host, as root."""
-    return render("provision/facts.sh.j2", root=ROOT, files=MANAGED_FILES)
+    return render(
+        "provision/facts.sh.j2",
+        root=ROOT,
+        files=MANAGED_FILES,
+        programs=PROGRAMS,
+        minimum=MINIMUM_PYTHON,
+        config=ENGINE_CONFIG,
+        owner=OWNER,
+    )
 
 
 def parse_facts(output: str) -> Facts:
@@ -62,9 +95,10 @@ def parse_facts(output: str) -> Facts:
     def first(name: str) -> str:
         return next(iter(lines(name)), "")
 
-    versions = [line.split(None, 1) for line in lines("python") if " " in line]
-    good = [path for version, path in versions if _version(version) >= MINIMUM_PYTHON]
-    service = lines("service")
+    pythons = [line.split(None, 1) for line in lines("python") if " " in line]
+    good = [path for word, path in pythons if word == "whole"]
+    service, docker, firewall = lines("service"), lines("docker"), lines("firewall")
+    ports, trusted = (sections.get("firewall", "").splitlines()[1:] + ["", ""])[:2]
     return Facts(
         os=parse_os_release(sections.get("os-release", "")),
         hostname=first("hostname"),
@@ -74,7 +108,7 @@ def parse_facts(output: str) -> Facts:
         kernel=first("kernel"),
         pid1=first("pid1"),
         python=good[0] if good else "",
-        python_versions=tuple(version for version, _ in versions),
+        python_versions=tuple(word for word, _ in pythons if word != "whole"),
         programs={path.rsplit("/", 1)[-1]: path for path in lines("programs")},
         has_seccomp=bool(lines("seccomp")),
         current_release=first("current").rsplit("/", 1)[-1],
@@ -84,8 +118,22 @@ def parse_facts(output: str) -> Facts:
         service_enabled="enabled" in service,
         service_active="active" in service,
         cloud_init=first("cloud-init").removeprefix("status:").strip(),
+        selinux=first("selinux"),
+        firewall="running" in firewall,
+        firewall_ports=tuple(ports.split()),
+        firewall_trusted=tuple(trusted.split()),
+        engine_config=_json_object(sections.get("engine-config", "")),
+        owner=_json_object(sections.get("owner", "")),
+        docker=bool({"enabled", "active", "activating"} & set(docker)),
+        docker_socket=bool(lines("docker-socket")),
+        listening=frozenset(int(line.rpartition(":")[2], 16) for line in lines("listening")),
     )
 
 
-def _version(text: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in text.split(".") if part.isdigit())
+def _json_object(text: str) -> dict[str, Any]:
+    """A file that is not there, or that somebody damaged, tells nothing."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}

@@ -12,8 +12,15 @@ TLS_DIR = f"{CONFIG_DIR}/tls"
 CA = f"{TLS_DIR}/ca.pem"
 SERVER_CERT = f"{TLS_DIR}/server.pem"
 SERVER_KEY = f"{TLS_DIR}/server-key.pem"
-ENGINE_UNIT_NAME = "pyengine.service"
+OWNER = f"{CONFIG_DIR}/owner.json"
+"""Whose machine the host is."""
+ENGINE_SERVICE = "pyengine"
+ENGINE_UNIT_NAME = f"{ENGINE_SERVICE}.service"
 ENGINE_UNIT = f"/etc/systemd/system/{ENGINE_UNIT_NAME}"
+ENGINE_SCRIPT = f"/etc/init.d/{ENGINE_SERVICE}"
+"""OpenRC's."""
+ENGINE_LOG = f"/var/log/{ENGINE_SERVICE}.log"
+"""Where the engine writes when there is no journal."""
 
-MANAGED_FILES = (CA, SERVER_CERT, SERVER_KEY, ENGINE_CONFIG, ENGINE_UNIT)
+MANAGED_FILES = (CA, SERVER_CERT, SERVER_KEY, ENGINE_CONFIG, ENGINE_UNIT, ENGINE_SCRIPT, OWNER)
 """Files whose content facts compare."""

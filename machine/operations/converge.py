@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from pymachine.machine.errors import DeadlineExceeded, MachineError
 from pymachine.machine.log.file import WorkLog
@@ -92,7 +93,7 @@ def _converge(
     with open_session(driver.ssh_endpoint(), timeout=left, report=_noting(machine, report)) as session:
         tls = certificates()
         report.stage("Detecting the provisioner...")
-        plan = _plan(machine, tls, deadline.left("provisioning"))
+        plan = _plan(machine, driver, tls, deadline.left("provisioning"))
         done = converge_host(RecordingSession(session, WorkLog(machine.directory)), plan, report.stage, steps)
     machine.record.provisioned["certificates"] = edition(machine.directory)
     return done
@@ -110,9 +111,8 @@ def reach(machine: Machine, driver: Driver, report: Report, deadline: Deadline) 
 
 
 def wait_for_engine(machine: Machine, driver: Driver, report: Report, deadline: Deadline) -> None:
-    """Return once the engine answers over TLS; its version is in the record, saved."""
-    from pymachine.machine.certs.check import check_engine
-
+    """Return once the engine answers, over TLS (or by SSH, where docker is to reach it so); its version is in the
+    record, saved."""
     report.stage("Checking connection to Docker...")
     last = ""
     while True:
@@ -126,14 +126,30 @@ def wait_for_engine(machine: Machine, driver: Driver, report: Report, deadline: 
                 look_at=f'See "pymachine ssh {machine.name} journalctl -u pyengine".',
             ) from None
         try:
-            version = check_engine(driver.engine_url(), machine.directory, min(left, ATTEMPT)).version
+            version = _engine_version(machine, driver, min(left, ATTEMPT))
             break
         except MachineError as error:
             last = str(error)
             time.sleep(min(PAUSE, left))
     machine.record.provisioned["engine_version"] = version
     machine.save()
+    keep_context(machine, driver, report)
     report.say("Docker is up and running!")
+
+
+def _engine_version(machine: Machine, driver: Driver, timeout: float) -> str:
+    from pymachine.machine.certs.check import check_engine
+    from pymachine.machine.context.upkeep import version_through_ssh
+
+    version = version_through_ssh(machine)
+    return version or check_engine(driver.engine_url(), machine.directory, timeout).version
+
+
+def keep_context(machine: Machine, driver: Driver, report: Report) -> None:
+    """Bring the machine's docker context up to date, if it has one."""
+    from pymachine.machine.context.upkeep import keep
+
+    keep(machine, driver.engine_url(), report)
 
 
 def server_certificate(machine: Machine, driver: Driver, *, renew: bool = False) -> TLSFiles:
@@ -171,14 +187,25 @@ def hand_out_client_certificate(machine: Machine) -> None:
     copy_client(machine.store, machine.directory)
 
 
-def _plan(machine: Machine, tls: TLSFiles, timeout: float) -> ProvisionPlan:
+def _plan(machine: Machine, driver: Driver, tls: TLSFiles, timeout: float) -> ProvisionPlan:
+    import socket
+
+    from pymachine.machine.certs.authority import owner
     from pymachine.provisioners.base import ProvisionPlan
 
+    adoption = driver.adoption
     return ProvisionPlan(
         machine_name=machine.name,
         driver_name=machine.record.driver,
         engine=machine.engine,
         tls=tls,
+        engine_port=urlsplit(driver.engine_url()).port or 2376,
+        set_hostname=not (adoption and adoption.keep_hostname),
+        adopted=adoption is not None,
+        # Consent is for the create that it was given to, not for all that comes after.
+        takeover=bool(adoption and adoption.takeover and machine.record.phase == "creating"),
+        store_id=machine.store.id,
+        client=f"{owner()}@{socket.gethostname()}",
         timeout=timeout,
     )
 

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from pymachine.provisioners.base import Step
 from pymachine.provisioners.steps.config import Config
+from pymachine.provisioners.steps.firewall import Firewall
 from pymachine.provisioners.steps.hostname import Hostname
+from pymachine.provisioners.steps.ownership import Ownership
 from pymachine.provisioners.steps.packages import Packages
 from pymachine.provisioners.steps.release import EngineRelease
 from pymachine.provisioners.steps.service import Service
 from pymachine.provisioners.steps.tls import TLS
 
-STEPS: tuple[Step, ...] = (Hostname(), Packages(), EngineRelease(), TLS(), Config(), Service())
+STEPS: tuple[Step, ...] = (
+    *(Hostname(), Packages(), EngineRelease()),
+    *(Ownership(), TLS(), Config(), Firewall(), Service()),
+)
 
 CERTIFICATE_STEPS: tuple[Step, ...] = (TLS(), Service())
 """What brings new certificates to a provisioned host: the engine reads them again, and is not restarted."""

@@ -21,7 +21,9 @@ class Hostname:
             return ()
         actions: list[Action] = []
         if facts.hostname != name:
-            actions.append(Run(("hostname", name)))
+            # Arch has no hostname program; names have no characters that a shell would mind.
+            by_kernel = Run(shell=f"echo {name} >/proc/sys/kernel/hostname")
+            actions.append(Run(("hostname", name)) if "hostname" in facts.programs else by_kernel)
         if facts.etc_hostname != name:
             actions.append(Put("/etc/hostname", f"{name}\n".encode()))
         if name not in facts.hosts.split():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pymachine.machine.errors import ProvisionError
 from pymachine.provisioners.actions import Action
 from pymachine.provisioners.base import Wanted
 from pymachine.provisioners.facts import Facts
@@ -17,13 +18,25 @@ class Packages:
     title = "Installing packages"
 
     def plan(self, facts: Facts, wanted: Wanted) -> Sequence[Action]:
-        has = {
-            "python": bool(facts.python or facts.python_versions),
-            "iptables": "iptables-restore" in facts.programs,
-            "seccomp": facts.has_seccomp,
-        }
-        missing = [need for need, present in has.items() if not present]
+        missing = missing_needs(facts)
         if not missing:
             return ()
         family = family_of(facts.os)
-        return family.install([family.packages[need] for need in missing])
+        if family.program not in facts.programs:
+            name = facts.os.pretty_name
+            raise ProvisionError(
+                f"the engine needs {', '.join(missing)}, and {name} has no {family.program} to install it",
+                hint="Install it in the way of that system, then run this again.",
+            )
+        packages = family.packages(facts.os)
+        return family.install([packages[need] for need in missing])
+
+
+def missing_needs(facts: Facts) -> list[str]:
+    """What the host lacks, by the names that families know."""
+    has = {
+        "python": bool(facts.python),
+        "iptables": "iptables-restore" in facts.programs,
+        "seccomp": facts.has_seccomp,
+    }
+    return [need for need, present in has.items() if not present]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pymachine.provisioners.actions import Action, Run
+from pymachine.provisioners.actions import Action
 from pymachine.provisioners.base import Wanted
 from pymachine.provisioners.facts import Facts
-from pymachine.provisioners.paths import ENGINE_UNIT_NAME
+from pymachine.provisioners.services import manager_of
 
 
 class Service:
@@ -17,11 +17,12 @@ class Service:
     title = "Starting the engine"
 
     def plan(self, facts: Facts, wanted: Wanted) -> Sequence[Action]:
+        manager = manager_of(facts)
         actions: list[Action] = []
         if not facts.service_enabled:
-            actions.append(Run(("systemctl", "enable", ENGINE_UNIT_NAME)))
+            actions.append(manager.enable())
         if not facts.service_active or {"release", "config", "packages"} & set(wanted.changed):
-            actions.append(Run(("systemctl", "restart", ENGINE_UNIT_NAME)))
+            actions.append(manager.restart())
         elif "tls" in wanted.changed:
-            actions.append(Run(("systemctl", "reload", ENGINE_UNIT_NAME)))
+            actions.append(manager.reload())
         return actions

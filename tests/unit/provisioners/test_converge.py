@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
@@ -11,6 +12,7 @@ import pytest
 from pymachine.machine.config import EngineOptions
 from pymachine.machine.errors import DeadlineExceeded, ProvisionError, RemoteCommandFailed
 from pymachine.machine.ssh.base import Result
+from pymachine.provisioners import converge
 from pymachine.provisioners.base import ProvisionPlan, TLSFiles
 from pymachine.provisioners.converge import provision
 
@@ -18,6 +20,7 @@ FACTS = """
 ==os-release==
 ID=debian
 VERSION_ID=12
+VERSION_CODENAME=bookworm
 ==hostname==
 web-1
 ==etc-hostname==
@@ -28,7 +31,9 @@ web-1
 systemd
 ==python==
 3.11 /usr/bin/python3
+whole /usr/bin/python3
 ==programs==
+/usr/bin/apt-get
 /usr/sbin/iptables-restore
 /usr/bin/systemctl
 ==seccomp==
@@ -40,8 +45,8 @@ systemd
 class ScriptedSession:
     """Answers the facts script with a text and records everything else; may fail one command."""
 
-    def __init__(self, facts: str = FACTS, fails: str = "") -> None:
-        self.facts, self.fails = facts, fails
+    def __init__(self, facts: str = FACTS, fails: str = "", locked: int = 0) -> None:
+        self.facts, self.fails, self.locked = facts, fails, locked
         self.commands: list[str] = []
         self.files: dict[str, tuple[bytes | BinaryIO, int]] = {}
 
@@ -51,6 +56,11 @@ class ScriptedSession:
         if command == "sh -s":
             return Result(0, self.facts, "")
         self.commands.append(command)
+        if "apt-get" in command and self.locked:
+            self.locked -= 1
+            raise RemoteCommandFailed(command, 100, "E: Could not get lock /var/lib/dpkg/lock. It is held by process 7")
+        if "install" in command:
+            self.facts = FACTS
         if self.fails and self.fails in command:
             raise RemoteCommandFailed(command, 1, "first line\nthe reason\n")
         return Result(0, "", "")
@@ -83,7 +93,7 @@ def test_a_fresh_host_gets_every_step_and_its_key_is_private(plan: ProvisionPlan
 
     done = provision(session, plan, lambda line: None)
 
-    assert done.changed == ["release", "tls", "config", "service"]
+    assert done.changed == ["release", "ownership", "tls", "config", "service"]
     assert session.files["/etc/pymachine/tls/server-key.pem"] == (b"server-key.pem", 0o600)
     assert session.commands[-1] == "systemctl restart pyengine.service"
 
@@ -95,13 +105,37 @@ def test_a_step_that_fails_is_named_with_the_last_line_of_the_command(plan: Prov
     assert "journalctl" in caught.value.hint
 
 
+OLD = FACTS.replace("3.11 /usr/bin/python3\nwhole /usr/bin/python3", "3.9 /usr/bin/python3")
+
+
 def test_an_old_python_is_refused_before_anything_is_changed(plan: ProvisionPlan) -> None:
-    session = ScriptedSession(FACTS.replace("3.11 /usr/bin/python3", "3.9 /usr/bin/python3"))
+    session = ScriptedSession(OLD.replace("bookworm", "bullseye"))
 
     with pytest.raises(ProvisionError, match=r"needs Python 3\.11 or newer .* has 3\.9"):
         provision(session, plan, lambda line: None)
 
     assert session.commands == []
+
+
+def test_locks_of_others_are_waited_out(plan: ProvisionPlan, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However often a lock is met: such tries do not count, others do."""
+    monkeypatch.setattr(converge, "_RETRY_SECONDS", 0.0)
+    session = ScriptedSession(OLD, locked=50)
+
+    assert provision(session, plan, lambda line: None).changed[0] == "packages"
+    assert len([command for command in session.commands if "apt-get" in command]) == 52
+    with pytest.raises(ProvisionError, match="Installing packages failed: the reason"):
+        provision(failing := ScriptedSession(OLD, fails="update"), plan, lambda line: None)
+    assert len(failing.commands) == 3
+
+
+def test_a_lock_that_is_held_too_long_is_named_with_its_holder(
+    plan: ProvisionPlan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(converge, "_RETRY_SECONDS", 0.0)
+
+    with pytest.raises(DeadlineExceeded, match="installing packages: .*held by process 7"):
+        provision(ScriptedSession(OLD, locked=1 << 30), replace(plan, timeout=0.2), lambda line: None)
 
 
 def test_the_deadline_names_the_stage(plan: ProvisionPlan) -> None:

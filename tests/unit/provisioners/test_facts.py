@@ -27,11 +27,23 @@ def test_an_answer_that_was_cut_short_is_refused() -> None:
         parse_facts("\n==os-release==\nID=debian\n==hostname==\nx\n")
 
 
-def test_pythons_too_old_are_seen_but_not_chosen() -> None:
-    facts = parse_facts("==python==\n3.9 /usr/bin/python3\n3.12 /usr/bin/python3.12\n==end==\n")
+def test_pythons_too_old_or_not_whole_are_seen_but_not_chosen() -> None:
+    facts = parse_facts("==python==\n3.9 /usr/bin/python3\n3.12 /usr/bin/python3.12\n3.11 /b\nwhole /b\n==end==\n")
 
-    assert facts.python == "/usr/bin/python3.12"
-    assert facts.python_versions == ("3.9", "3.12")
+    assert facts.python == "/b"
+    assert facts.python_versions == ("3.9", "3.12", "3.11")
+
+
+def test_what_else_serves_on_the_host_is_read() -> None:
+    facts = parse_facts(
+        "==firewall==\nrunning\n22/tcp 80/tcp\n\n==docker==\ndisabled\ninactive\n==docker-socket==\n/run/docker.sock\n"
+        '==listening==\n0100007F:0016\n00000000000000000000000000000000:0948\n==owner==\n{"store": "s"}\n'
+        "==engine-config==\n[broken\n==selinux==\nEnforcing\n==end==\n"
+    )
+
+    assert (facts.firewall, facts.firewall_ports, facts.firewall_trusted) == (True, ("22/tcp", "80/tcp"), ())
+    assert (facts.docker, facts.docker_socket, facts.listening) == (False, True, frozenset({22, 2376}))
+    assert (facts.owner, facts.engine_config, facts.selinux) == ({"store": "s"}, {}, "Enforcing")
 
 
 def test_service_files_and_releases_are_read() -> None:
@@ -64,6 +76,8 @@ def test_os_release_is_read_as_a_shell_reads_it(text: str, expected: str) -> Non
 def test_relatives_are_provisioned_as_their_family() -> None:
     assert family_of(OSRelease("ubuntu")).name == "debian"
     assert family_of(OSRelease("kali", id_like=("debian",))).name == "debian"
+    assert family_of(OSRelease("eurolinux", id_like=("rhel", "fedora", "centos"))).name == "redhat"
+    assert family_of(OSRelease("manjaro", id_like=("arch",))).name == "arch"
 
 
 def test_an_unknown_distribution_is_named() -> None:

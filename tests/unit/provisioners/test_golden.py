@@ -1,8 +1,10 @@
 """Golden cases: one JSON file a case — facts, options, and the actions that each step must plan.
 
-To add a case, add a file to ``cases/``. ``facts`` are fields of `Facts` (``os`` of `OSRelease`); anything left
-out is as on a freshly booted host of that distribution that has all it needs.
-``converged_files`` gives it all files as wanted, but for those named in ``stale_files``.
+To add a case, add a file to ``cases/``. ``os_release`` has lines of the distribution's /etc/os-release (Debian 12's
+when left out). ``facts`` are fields of `Facts`; anything left out is as on a freshly booted host that has all it
+needs. ``converged_files`` gives it all files as wanted, but for those named in ``stale_files``. ``after_packages``
+says what facts are others once packages are installed, ``plan`` sets fields of `ProvisionPlan`. Instead of
+``actions`` a case may have ``refused``: the error, and its hint.
 """
 
 from __future__ import annotations
@@ -15,53 +17,63 @@ from typing import Any
 import pytest
 
 from pymachine.machine.config import EngineOptions
+from pymachine.machine.errors import ProvisionError
 from pymachine.provisioners import paths
 from pymachine.provisioners.actions import digest
+from pymachine.provisioners.admission import admit
 from pymachine.provisioners.base import ProvisionPlan, TLSFiles, Wanted
 from pymachine.provisioners.engineconfig import render_config
 from pymachine.provisioners.facts import Facts
-from pymachine.provisioners.osrelease import OSRelease
+from pymachine.provisioners.neighbours import beside_docker
+from pymachine.provisioners.osrelease import parse_os_release
+from pymachine.provisioners.ownership import owner_note
 from pymachine.provisioners.release import Release
+from pymachine.provisioners.services import manager_of, service_text
 from pymachine.provisioners.steps import STEPS
-from pymachine.provisioners.steps.config import Config
 
 CASES = sorted((Path(__file__).parent / "cases").glob("*.json"))
 RELEASE = Release("d" * 64, "1.0", b"archive")
+DEBIAN = ["ID=debian", 'VERSION_ID="12"', "VERSION_CODENAME=bookworm"]
+PROGRAMS = ("iptables-restore", "systemctl", "hostname", "apt-get")
 
 
-def _plan(tmp_path: Path, options: dict[str, Any]) -> ProvisionPlan:
+def _plan(tmp_path: Path, case: dict[str, Any]) -> ProvisionPlan:
     files = [tmp_path / name for name in ("ca.pem", "server.pem", "server-key.pem")]
     for path in files:
         path.write_text(path.name)
-    return ProvisionPlan("web-1", "local", EngineOptions.from_json(options), TLSFiles(*files))
+    engine = EngineOptions.from_json(case.get("engine", {}))
+    ours = {"store_id": "store-1", "client": "ann@laptop"} | case.get("plan", {})
+    return ProvisionPlan("web-1", "local", engine, TLSFiles(*files), **ours)
 
 
-def _facts(given: dict[str, Any], plan: ProvisionPlan) -> Facts:
+def _facts(case: dict[str, Any], plan: ProvisionPlan) -> Facts:
     fresh: dict[str, Any] = {
-        "hostname": "debian",
-        "etc_hostname": "debian",
+        "hostname": "fresh",
+        "etc_hostname": "fresh",
         "hosts": "127.0.0.1 localhost",
         "pid1": "systemd",
         "python": "/usr/bin/python3",
         "python_versions": ["3.11"],
-        "programs": {"iptables-restore": "/usr/sbin/iptables-restore", "systemctl": "/usr/bin/systemctl"},
+        "programs": PROGRAMS,
         "has_seccomp": True,
     }
-    values = fresh | given
+    values = fresh | case["facts"]
     converged, stale = values.pop("converged_files", False), values.pop("stale_files", [])
-    values["os"] = OSRelease(**values.get("os", {"id": "debian", "version_id": "12"}))
-    values["python_versions"] = tuple(values["python_versions"])
-    values["releases"] = tuple(values.get("releases", ()))
-    facts = Facts(**values)
+    values["os"] = parse_os_release("\n".join(case.get("os_release", DEBIAN)))
+    values["programs"] = {name: f"/usr/bin/{name}" for name in values["programs"]}
+    values["listening"] = frozenset(values.get("listening", ()))
+    typed: dict[str, Any] = {name: tuple(it) if isinstance(it, list) else it for name, it in values.items()}
+    facts = Facts(**typed)
     if not converged:
         return facts
-    unit = Config()._unit(facts, Wanted(plan, RELEASE))
+    beside = beside_docker(facts)
     content = {
         paths.CA: b"ca.pem",
         paths.SERVER_CERT: b"server.pem",
         paths.SERVER_KEY: b"server-key.pem",
-        paths.ENGINE_CONFIG: render_config(plan),
-        paths.ENGINE_UNIT: unit,
+        paths.ENGINE_CONFIG: render_config(plan, beside_docker=beside),
+        manager_of(facts).file: service_text(facts, ()),
+        paths.OWNER: owner_note(plan),
     }
     modes = {path: 0o600 if path == paths.SERVER_KEY else 0o644 for path in content}
     return replace(
@@ -69,12 +81,8 @@ def _facts(given: dict[str, Any], plan: ProvisionPlan) -> Facts:
     )
 
 
-@pytest.mark.parametrize("path", CASES, ids=lambda path: path.stem)
-def test_each_step_plans_the_actions_of_its_case(path: Path, tmp_path: Path) -> None:
-    case = json.loads(path.read_text())
-    plan = _plan(tmp_path, case.get("engine", {}))
-    facts = _facts(case["facts"], plan)
-
+def _planned(facts: Facts, plan: ProvisionPlan, case: dict[str, Any]) -> dict[str, list[str]]:
+    """What `converge.provision` would send, step by step."""
     planned: dict[str, list[str]] = {}
     wanted = Wanted(plan, RELEASE)
     for step in STEPS:
@@ -82,5 +90,21 @@ def test_each_step_plans_the_actions_of_its_case(path: Path, tmp_path: Path) -> 
         if actions:
             planned[step.name] = [action.describe() for action in actions]
             wanted = replace(wanted, changed=(*wanted.changed, step.name))
+        if actions and step.name == "packages":
+            facts = replace(facts, **case.get("after_packages", {}))
+    return planned
 
-    assert planned == case["actions"]
+
+@pytest.mark.parametrize("path", CASES, ids=lambda path: path.stem)
+def test_each_step_plans_the_actions_of_its_case(path: Path, tmp_path: Path) -> None:
+    case = json.loads(path.read_text())
+    plan = _plan(tmp_path, case)
+    facts = _facts(case, plan)
+    if "refused" in case:
+        with pytest.raises(ProvisionError) as caught:
+            admit(facts, plan)
+        assert [str(caught.value), caught.value.hint] == case["refused"]
+        return
+
+    admit(facts, plan)
+    assert _planned(facts, plan, case) == case["actions"]
