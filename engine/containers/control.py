@@ -32,6 +32,9 @@ class Control:
         if not container.state.running:
             raise NotModified
         container.stopped_by_user = True
+        if container.restart_policy[0] != "no":
+            # Before the signal: a daemon that is killed in between must not have it started again.
+            self._context.record(container)
         await self._end(container, number, timeout)
         self._context.publish(container, "stop")
 

@@ -161,7 +161,7 @@ class Lifecycle:
             await container.settling
         container.waiters.tell("next-exit", (how.code, how.error))
         if comes_back:
-            self._plan_restart(container, lived)
+            self.plan_restart(container, lived)
             return
         container.waiters.tell("not-running", (how.code, how.error))
         if goes:
@@ -176,7 +176,8 @@ class Lifecycle:
         if container.state.status in (Status.EXITED, Status.RESTARTING) and not container.auto_remove:
             self._context.record(container)
 
-    def _plan_restart(self, container: Container, lived: float) -> None:
+    def plan_restart(self, container: Container, lived: float = 0.0) -> None:
+        """Start the container, which is ``restarting``, again after its back-off."""
         pause = restart.delay(0 if lived >= restart.GOOD_RUN else container.failures)
         container.failures = 0 if lived >= restart.GOOD_RUN else container.failures + 1
         container.restart_timer = self._context.background(self._restart(container, pause), "restarting a container")

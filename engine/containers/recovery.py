@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import time
 
 from pymachine.dockerapi.errors import Conflict, EngineError
 from pymachine.engine.containers import removal, restart, specs
@@ -13,7 +14,7 @@ from pymachine.engine.containers.lifecycle import Lifecycle
 from pymachine.engine.containers.model import Container
 from pymachine.engine.containers.state import Status
 from pymachine.engine.network.base import Sandbox
-from pymachine.engine.runtime.base import ExitStatus
+from pymachine.engine.runtime.base import ContainerHandle, ExitStatus
 
 _log = logging.getLogger(__name__)
 
@@ -24,6 +25,7 @@ class Recovery:
     def __init__(self, context: Context, lifecycle: Lifecycle) -> None:
         self._context = context
         self._lifecycle = lifecycle
+        self._running: list[tuple[Container, ContainerHandle]] = []
         self._ended: list[tuple[Container, ExitStatus]] = []
         self._removing: list[Container] = []
 
@@ -67,23 +69,34 @@ class Recovery:
     async def _find(self, container: Container) -> None:
         """Reconnect to a container that ran, or whose start the old daemon did not see through."""
         bundle = specs.bundle(self._context.options, container.id)
-        status = container.state.status
         if not container.state.running and (container.sandbox is None or not os.path.exists(bundle)):
             return
-        found = await self._context.runtime.reconnect(container.id, str(bundle))
+        found = await self._reconnect(container, str(bundle))
         if isinstance(found, ExitStatus):
-            if container.state.running:
-                self._ended.append((container, found))
+            if not container.state.running:  # the daemon died in its start
+                container.state.started(0, found.finished_at)
+            self._ended.append((container, found))
             return
-        if status is Status.RESTARTING or not container.state.running:
-            # It was being started when the daemon died.
+        if not container.state.running:
             container.state.started(found.pid, found.started_at)
         container.state.pid = found.pid
         self._context.record(container)
-        self._lifecycle.watch(container, found)
+        # Its end is listened for once the network is up, which then takes its address back.
+        container.handle = found
+        self._running.append((container, found))
+
+    async def _reconnect(self, container: Container, bundle: str) -> ContainerHandle | ExitStatus:
+        """As the runtime says; one container's trouble keeps neither the others nor the daemon from starting."""
+        try:
+            return await self._context.runtime.reconnect(container.id, bundle)
+        except Exception as error:
+            _log.exception("container %s cannot be found again", container.id[:12])
+            return ExitStatus(255, time.time(), error=str(error))
 
     async def resume(self) -> None:
         """Note the ends that nobody saw, finish removals, apply restart policies."""
+        for container, handle in self._running:
+            self._lifecycle.watch(container, handle)
         for container, how in self._ended:
             await self._lifecycle.ended(container, how)
         for container in self._removing:
@@ -92,7 +105,7 @@ class Recovery:
         for container in self._context.registry:
             if container.id not in ended_now:
                 await self._resume_one(container)
-        self._ended, self._removing = [], []
+        self._running, self._ended, self._removing = [], [], []
 
     async def _resume_one(self, container: Container) -> None:
         if container.state.running:
@@ -101,10 +114,9 @@ class Recovery:
             await self._context.network.release(container.sandbox)
             container.sandbox = None
             self._context.record(container)
-        waiting = container.state.status is Status.RESTARTING
-        if waiting:
-            container.state.to(Status.EXITED)
-        if waiting or restart.wanted_at_boot(container):
+        if container.state.status is Status.RESTARTING:
+            self._lifecycle.plan_restart(container)
+        elif restart.wanted_at_boot(container):
             self._lifecycle.start_later(container)
 
     async def _finish_removal(self, container: Container) -> None:

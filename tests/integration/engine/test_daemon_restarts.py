@@ -168,3 +168,13 @@ def test_a_computer_that_was_switched_off(own_engine: EngineProcess) -> None:
     assert (state["Status"], state["ExitCode"]) == ("exited", 255)
     eventually(lambda: inspect(engine, "ever")["State"]["Running"])
     eventually(lambda: engine.run("inspect", "fleeting").returncode == 1)
+
+
+def test_a_restart_that_was_due_comes_with_its_count(own_engine: EngineProcess) -> None:
+    engine = own_engine
+    engine.docker("run", "-d", "--name", "loops", "--restart", "on-failure:5", "busybox", "false")
+    eventually(lambda: inspect(engine, "loops")["RestartCount"] >= 2)
+    engine.stop(signal.SIGKILL)
+    engine.start()
+    eventually(lambda: inspect(engine, "loops")["State"]["Status"] == "exited")
+    assert inspect(engine, "loops")["RestartCount"] == 5
