@@ -7,6 +7,7 @@ process of ours has to stay. It also ends when the host goes away; whoever needs
 from __future__ import annotations
 
 import contextlib
+import json
 import socket
 import subprocess
 import sys
@@ -21,6 +22,8 @@ from pymachine.machine.ssh.openssh import options, require
 ENGINE_SOCKET = "/var/run/docker.sock"
 OPENING = 30.0
 """Seconds that opening may take."""
+LARGEST_ANSWER = 1 << 20
+"""Bytes that are read of its version."""
 ANSWER = 10.0
 """Seconds within which the engine must answer through the tunnel."""
 LONGEST_PATH = 103 if sys.platform == "darwin" else 107
@@ -56,14 +59,23 @@ class Tunnel:
 
     def answers(self) -> bool:
         """Whether an engine answers through it now."""
+        return bool(self.version())
+
+    def version(self) -> str:
+        """The version of the engine that answers through it; empty when none does."""
+        from http.client import HTTPConnection, HTTPException
+
+        request = HTTPConnection("docker")
         try:
             with socket.socket(socket.AF_UNIX) as connection:
                 connection.settimeout(ANSWER)
                 connection.connect(str(self.socket))
-                connection.sendall(b"GET /_ping HTTP/1.1\r\nHost: docker\r\nConnection: close\r\n\r\n")
-                return connection.recv(64).startswith(b"HTTP/1.1 200 ")
-        except OSError:
-            return False
+                request.sock = connection
+                request.request("GET", "/version")
+                version = json.loads(request.getresponse().read(LARGEST_ANSWER))["Version"]
+                return version if isinstance(version, str) else ""
+        except (OSError, HTTPException, ValueError, LookupError, TypeError):
+            return ""
 
     def close(self) -> None:
         """End it; fine when it is not open."""

@@ -57,10 +57,25 @@ def keep(machine: Machine, url: str, report: Report, environ: Mapping[str, str] 
     found = contexts.find(machine.record.id)
     try:
         kind = found.kind if found else wanted_kind(environ)
+        if kind == "ssh" and not machine.driver().features.provisions:
+            kind = "tls"
         if kind:
             make(machine, url, kind, contexts)
     except MachineError as error:
         report.warn(f'The docker context of "{machine.name}" is not up to date: {error}')
+
+
+def version_through_ssh(machine: Machine) -> str | None:
+    """The version of the engine of a machine whose context is by SSH, asked that way: its port may be closed.
+
+    ``None`` for all other machines. Raises `MachineError` when it cannot be asked.
+    """
+    found = DockerContexts.of(os.environ).find(machine.record.id)
+    if (found.kind if found else os.environ.get(WISH)) != "ssh" or not machine.driver().features.provisions:
+        return None
+    tunnel = Tunnel(machine.directory)
+    tunnel.open(machine.driver().ssh_endpoint())
+    return tunnel.version()
 
 
 def forget(machine: Machine, environ: Mapping[str, str] | None = None) -> bool:
