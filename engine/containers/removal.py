@@ -37,12 +37,15 @@ async def remove_ended(context: Context, container: Container, *, volumes: bool)
 async def remove_quickly(context: Context, container: Container) -> None:
     """`remove_ended` for ``AutoRemove``: nobody waits for the disk.
 
-    The document stays as it is until all is gone, and says ``AutoRemove``: a daemon that dies meanwhile has a
-    successor that finds the container ended, and removes it.
+    The document of a container that ran stays as it is until all is gone, and says ``AutoRemove``: a daemon
+    that dies meanwhile has a successor that finds the container ended, and removes it.
     """
     async with container.lock:
         _check(container)
+        never_ran = container.state.status is Status.CREATED
         container.state.to(Status.REMOVING)
+        if never_ran:
+            context.record(container)
         if any(point.type == "volume" for point in container.mounts):
             await asyncio.to_thread(mounts.release, container.mounts, container.id, context.volumes, remove=True)
             container.mounts = []

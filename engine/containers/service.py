@@ -172,7 +172,10 @@ class Containers:
 
     async def sizes(self, container: Container) -> tuple[int, int]:
         """Bytes of the writable layer, and of the whole root file system."""
-        own = await asyncio.to_thread(self.context.graph.usage, container.id)
+        try:
+            own = await asyncio.to_thread(self.context.graph.usage, container.id)
+        except KeyError:
+            own = 0  # its layer is lost: it can still be listed and removed
         return own, own + self.context.images.size(container.image)
 
     # --- what others ask
