@@ -48,6 +48,8 @@ SEALED = (
 """mmdebstrap mounts /proc, /sys and devices below the new root and unmounts them at its end. In namespaces of its
 own (unshare(1)) they are gone with its last process when it is killed, and all its processes go with the first,
 which goes with us (setpriv(1))."""
+MERGED_USR_HOOK = ("bullseye",)
+"""Suites that lay out /usr as all do today only when mmdebstrap's own hook makes them."""
 APT_CONF = 'Acquire::Languages "none";\n'
 
 
@@ -108,9 +110,9 @@ def _build(catalog: Catalog, name: str, recipe: Recipe, lock: int, report: Calla
     place = Path(tempfile.mkdtemp(prefix=".building-", dir=catalog.root))
     try:
         rootfs = place / "rootfs"
-        _bootstrap(recipe, place, rootfs, lock, report)
+        bootstrap(recipe, place, rootfs, lock, report)
         report("Finishing and hashing the image...")
-        _finish(rootfs, recipe)
+        finish(rootfs, recipe)
         digest, size = tree_digest(rootfs)
         value = {
             "name": name,
@@ -130,7 +132,8 @@ def _build(catalog: Catalog, name: str, recipe: Recipe, lock: int, report: Calla
     return image
 
 
-def _bootstrap(recipe: Recipe, place: Path, rootfs: Path, lock: int, report: Callable[[str], None]) -> None:
+def bootstrap(recipe: Recipe, place: Path, rootfs: Path, lock: int, report: Callable[[str], None]) -> None:
+    """Make the recipe's packages a root file system in *rootfs*, by mmdebstrap with this computer's own sources."""
     sources = place / "debian.sources"
     text = debian_sources(recipe.suite)
     if "Types:" not in text:
@@ -157,6 +160,8 @@ def _argv(recipe: Recipe, rootfs: Path, sources: Path) -> list[str]:
         *[f"--aptopt={line}" for line in [*apt_options(), APT_CONF.strip()]],
         f"--include={','.join(recipe.packages)}",
     ]
+    if recipe.suite in MERGED_USR_HOOK:
+        options.append("--setup-hook=/usr/share/mmdebstrap/hooks/merged-usr/setup00.sh")
     return [*SEALED, path, *options, recipe.suite, str(rootfs), str(sources)]
 
 
@@ -204,7 +209,7 @@ def _end(process: subprocess.Popen[str]) -> None:
     process.wait()
 
 
-def _finish(rootfs: Path, recipe: Recipe) -> None:
+def finish(rootfs: Path, recipe: Recipe) -> None:
     """Take out what must not be shared, and put in the recipe's files and masks."""
     for name in NOT_WANTED:
         _remove(rootfs / name)
