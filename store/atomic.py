@@ -36,6 +36,8 @@ def storage_errors(action: str, path: Path) -> Iterator[None]:
 
 def make_directory(path: Path) -> None:
     """A private directory (0700), with the parents it needs; fine when it exists."""
+    if os.path.isdir(path):
+        return
     for attempts_left in range(9, -1, -1):  # it may come and go while we look
         try:
             return path.mkdir(mode=0o700)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pymachine.machine.bundle.connection import Connection
 
 
@@ -20,3 +22,15 @@ def flags(connection: Connection) -> str:
             f"-H={connection.url}",
         ]
     )
+
+
+def document(connection: Connection) -> dict[str, Any]:
+    """The same for programs."""
+    path = connection.cert_path
+    return {
+        "Host": connection.url,
+        "TLSVerify": True,
+        "TLSCACert": str(path / "ca.pem"),
+        "TLSCert": str(path / "cert.pem"),
+        "TLSKey": str(path / "key.pem"),
+    }

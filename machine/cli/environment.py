@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import click
 
 from pymachine.machine.bundle import environment
-from pymachine.machine.bundle.shells import DIALECTS, Dialect, detect, dialect
+from pymachine.machine.bundle.shells import DIALECTS, detect, dialect
 from pymachine.machine.cli.command import SETTINGS, Command
+from pymachine.machine.cli.formats import format_option, write_json
 from pymachine.machine.cli.invocation import Invocation, current
 from pymachine.machine.errors import MachineError
 from pymachine.machine.output.progress import Plain
@@ -27,29 +29,34 @@ _SWARM = click.option("--swarm", is_flag=True, help="Connect to the cluster mana
 @click.option("--shell", default="", metavar="SHELL", help=f"{', '.join(DIALECTS)}; else as $SHELL says.")
 @click.option("-u", "--unset", is_flag=True, help="Print what undoes the set-up.")
 @click.option("--no-proxy", is_flag=True, help="Let the machine's address bypass the HTTP proxy.")
+@format_option
 @click.argument("names", nargs=-1, metavar="[NAME]")
-def env(swarm: bool, shell: str, unset: bool, no_proxy: bool, names: tuple[str, ...]) -> None:
+def env(swarm: bool, shell: str, unset: bool, no_proxy: bool, format_: str, names: tuple[str, ...]) -> None:
     """Print the commands that set up a shell for a machine's engine."""
     invocation = current()
+    if unset and names:
+        raise MachineError("Error: Expected no machine name when the -u flag is present")
+    if len(names) > 1:
+        raise MachineError("Error: Expected one machine name as an argument")
+    spoken = dialect(shell or detect(invocation.environ)) if format_ == "text" else None
     if unset:
-        if names:
-            raise MachineError("Error: Expected no machine name when the -u flag is present")
-        lines = _unset(invocation, dialect(shell or detect(invocation.environ)), no_proxy=no_proxy)
+        values = _unset(invocation, no_proxy=no_proxy)
     else:
-        if len(names) > 1:
-            raise MachineError("Error: Expected one machine name as an argument")
-        spoken = dialect(shell or detect(invocation.environ))
-        lines = _set(invocation, spoken, names, swarm=swarm, no_proxy=no_proxy)
-    sys.stdout.write("".join(f"{line}\n" for line in lines))
+        values = _set(invocation, names, swarm=swarm, no_proxy=no_proxy)
+    if spoken is None:
+        return write_json({"Variables": values})
+    lines = [spoken.unset(name) if value is None else spoken.set(name, value) for name, value in values.items()]
+    sys.stdout.write("".join(f"{line}\n" for line in [*lines, spoken.usage(_typed())]))
 
 
 @click.command(cls=Command, context_settings=SETTINGS)
 @_SWARM
+@format_option
 @click.argument("names", nargs=-1, metavar="[NAME]")
-def config(swarm: bool, names: tuple[str, ...]) -> None:
+def config(swarm: bool, format_: str, names: tuple[str, ...]) -> None:
     """Print the docker command line's flags for a machine's engine."""
     from pymachine.machine.bundle.connection import connect
-    from pymachine.machine.bundle.flags import flags
+    from pymachine.machine.bundle.flags import document, flags
 
     machine = current().one(names)
     try:
@@ -57,6 +64,8 @@ def config(swarm: bool, names: tuple[str, ...]) -> None:
     except MachineError as error:
         raise MachineError(f"Error running connection boilerplate: {error}", hint=error.hint) from error
     _warn(connection)
+    if format_ == "json":
+        return write_json({"Name": machine.name, **document(connection)})
     click.echo(flags(connection))
 
 
@@ -74,7 +83,7 @@ def _warn(connection: Connection) -> None:
         print(f'Warning: {text}. Renew it with "pymachine regenerate-certs --client-certs".', file=sys.stderr)
 
 
-def _set(invocation: Invocation, spoken: Dialect, names: tuple[str, ...], *, swarm: bool, no_proxy: bool) -> list[str]:
+def _set(invocation: Invocation, names: tuple[str, ...], *, swarm: bool, no_proxy: bool) -> Mapping[str, str | None]:
     from pymachine.machine.bundle.connection import connect
 
     machine = invocation.one(names)
@@ -87,15 +96,16 @@ def _set(invocation: Invocation, spoken: Dialect, names: tuple[str, ...], *, swa
     if no_proxy:
         name, value = environment.with_host(invocation.environ, connection.host)
         values[name] = value
-    return [*(spoken.set(name, value) for name, value in values.items()), spoken.usage(_typed())]
+    return values
 
 
-def _unset(invocation: Invocation, spoken: Dialect, *, no_proxy: bool) -> list[str]:
-    lines = [spoken.unset(name) for name in environment.NAMES]
+def _unset(invocation: Invocation, *, no_proxy: bool) -> Mapping[str, str | None]:
+    """``None`` for a variable that is to go."""
+    values: dict[str, str | None] = dict.fromkeys(environment.NAMES)
     if no_proxy:
         name, value = environment.without_host(invocation.environ)
-        lines.append(spoken.set(name, value) if value else spoken.unset(name))
-    return [*lines, spoken.usage(_typed())]
+        values[name] = value or None
+    return values
 
 
 def _typed() -> list[str]:

@@ -7,6 +7,7 @@ import sys
 import click
 
 from pymachine.machine.cli.command import SETTINGS, Command
+from pymachine.machine.cli.formats import format_option, write_json
 from pymachine.machine.cli.invocation import current
 from pymachine.machine.errors import MachineError
 
@@ -31,13 +32,17 @@ def build(name: str, force: bool) -> None:
 
 @image.command(cls=Command, context_settings=SETTINGS)
 @click.option("-q", "--quiet", is_flag=True, help="Print digests only.")
-def ls(quiet: bool) -> None:
+@format_option
+def ls(quiet: bool, format_: str) -> None:
     """List images."""
     from pymachine.drivers.local.images.catalog import Catalog
     from pymachine.drivers.local.layout import Layout
     from pymachine.machine.output.table import table
 
     images = Catalog(Layout.from_environment().images).images()
+    if format_ == "json":
+        names = ("names", "digest", "size", "created", "machines")
+        return write_json([{name.capitalize(): getattr(image, name) for name in names} for image in images])
     if quiet:
         sys.stdout.write("".join(f"{image.digest}\n" for image in images))
         return

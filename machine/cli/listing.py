@@ -7,6 +7,7 @@ import sys
 import click
 
 from pymachine.machine.cli.command import SETTINGS, Command, timeout_option
+from pymachine.machine.cli.formats import format_option, write_json
 from pymachine.machine.cli.invocation import current
 from pymachine.machine.errors import MachineError
 from pymachine.machine.names import natural
@@ -26,32 +27,44 @@ _SECONDS = timeout_option("-t", "--timeout", default=TIMEOUT, text="Seconds to w
     help="Show only machines whose driver, state, name, swarm or label is so; name is a regular expression.",
 )
 @_SECONDS
-@click.option("-f", "--format", "format_", type=click.Choice(["table", "json"]), default="table", help="How to print.")
+@click.option(
+    "-f",
+    "--format",
+    "format_",
+    default="table",
+    metavar="FORMAT",
+    help="table, json, or a Go template for each machine; 'table TEMPLATE' makes columns with headings of it.",
+)
 @click.argument("ignored", nargs=-1, metavar="")
 def ls(quiet: bool, filters: tuple[str, ...], timeout: float, format_: str, ignored: tuple[str, ...]) -> None:
     """List machines."""
+    from pymachine.machine.output.listing import form
+
+    shown = form(format_.strip())  # a wrong template is told before anybody is asked
     rows = _rows(filters, timeout, ask=not quiet or filters_by_state(filters), engines=not quiet)
     if quiet:
         names = sorted(row.name for row in rows)
         sys.stdout.write("".join(f"{name}\n" for name in names))
         return
-    from pymachine.machine.output.listing import as_json, as_table
-
     rows.sort(key=lambda row: natural(row.name))
-    sys.stdout.write(as_json(rows) if format_ == "json" else as_table(rows))
+    sys.stdout.write(shown(rows))
 
 
 @click.command(cls=Command, context_settings=SETTINGS)
 @_SECONDS
+@format_option
 @click.argument("names", nargs=-1, metavar="")
-def active(timeout: float, names: tuple[str, ...]) -> None:
+def active(timeout: float, format_: str, names: tuple[str, ...]) -> None:
     """Print the machine that DOCKER_HOST points at."""
     from pymachine.machine.operations.active import active as find_active
 
     if names:
         raise MachineError("Error: Too many arguments given")
     machines, _ = load_all(current().store)
-    click.echo(find_active(machines, current().environ.get("DOCKER_HOST", ""), timeout=timeout))
+    name = find_active(machines, current().environ.get("DOCKER_HOST", ""), timeout=timeout)
+    if format_ == "json":
+        return write_json({"Name": name})
+    click.echo(name)
 
 
 def _rows(filters: tuple[str, ...], timeout: float, *, ask: bool, engines: bool) -> list[Row]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from pymachine.machine.cli.command import SETTINGS, Command
+from pymachine.machine.cli.formats import format_option, write_json
 from pymachine.machine.cli.invocation import current
 from pymachine.machine.errors import MachineError
 from pymachine.machine.machine import Machine
@@ -13,17 +14,18 @@ TIMEOUT = 20.0
 
 
 @click.command(cls=Command, context_settings=SETTINGS)
+@format_option
 @click.argument("names", nargs=-1, metavar="[NAME]")
-def version(names: tuple[str, ...]) -> None:
+def version(format_: str, names: tuple[str, ...]) -> None:
     """Print the version of this program, or of the engine of machine NAME."""
     if len(names) > 1:
         raise MachineError("Error: Expected one machine name as an argument")
-    if names:
-        click.echo(Machine.load(current().store, names[0]).engine_version(timeout=TIMEOUT))
-        return
     from pymachine import __version__
 
-    click.echo(f"pymachine version {__version__}")
+    found = Machine.load(current().store, names[0]).engine_version(timeout=TIMEOUT) if names else __version__
+    if format_ == "json":
+        return write_json({"Name": names[0] if names else None, "Version": found})
+    click.echo(found if names else f"pymachine version {found}")
 
 
 @click.command(cls=Command, context_settings=SETTINGS)

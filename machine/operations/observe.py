@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from pymachine.machine.errors import MachineError
+from pymachine.machine.errors import CertificateError, MachineError
 from pymachine.machine.machine import Machine
 from pymachine.machine.operations.together import Outcome, together
 from pymachine.store.base import Damaged, Store
+
+if TYPE_CHECKING:
+    from pymachine.machine.certs.expiry import Expiry
 
 TIMEOUT = 10.0
 """Seconds within which a machine must have answered."""
@@ -30,6 +35,8 @@ class Row:
     error: str = ""
     seconds: float = 0.0
     labels: tuple[str, ...] = field(default=(), repr=False)
+    machine: Machine | None = field(default=None, repr=False)
+    """``None`` for a damaged record."""
 
     @property
     def active(self) -> str:
@@ -40,6 +47,13 @@ class Row:
     def docker(self) -> str:
         """The engine's version, as the table shows it."""
         return f"v{self.docker_version}" if self.docker_version else "Unknown"
+
+    @property
+    def certificate(self) -> Expiry | None:
+        """Which of the machine's certificates expires first; read when it is asked for."""
+        from pymachine.machine.certs.expiry import expiry
+
+        return expiry(self.machine.directory) if self.machine else None
 
 
 def load_all(store: Store) -> tuple[list[Machine], list[Damaged]]:
@@ -67,16 +81,16 @@ def observe(
 
     *docker_host* (``$DOCKER_HOST``) tells which machine is active.
     """
-    masters = swarm_masters(machines)
+    rows = from_records(machines)
+    for row, machine in zip(rows, machines, strict=True):
+        row.error = machine.unfinished
 
-    def ask(machine: Machine) -> Row:
-        row = _ask(machine, docker_host, masters, timeout)
+    def ask(row: Row) -> None:
+        _ask(row, docker_host, timeout)
         if engines and row.url:
-            _ask_engine(machine, row, timeout)
-        return row
+            _ask_engine(row, timeout)
 
-    outcomes = together(ask, machines, timeout=timeout)
-    return [_row(outcome, masters) for outcome in outcomes]
+    return [_seen(outcome, timeout) for outcome in together(ask, rows, timeout=timeout)]
 
 
 def row_of_damaged(damaged: Damaged) -> Row:
@@ -86,27 +100,16 @@ def row_of_damaged(damaged: Damaged) -> Row:
 
 def swarm_masters(machines: Sequence[Machine]) -> dict[str, str]:
     """Names of cluster masters by their discovery URL."""
-    swarms = ((machine.swarm, machine.name) for machine in machines)
-    return {swarm.discovery: name for swarm, name in swarms if swarm.master}
+    swarms = ((machine.record.swarm, machine.name) for machine in machines)
+    return {str(swarm.get("discovery") or ""): name for swarm, name in swarms if swarm.get("master")}
 
 
 def swarm_name(machine: Machine, masters: dict[str, str]) -> str:
     """What the SWARM column says."""
-    swarm = machine.swarm
-    if swarm.master:
+    discovery = str(machine.record.swarm.get("discovery") or "")
+    if machine.record.swarm.get("master"):
         return f"{machine.name} (master)"
-    return masters.get(swarm.discovery, "") if swarm.discovery else ""
-
-
-def _row(outcome: Outcome[Machine, Row], masters: dict[str, str]) -> Row:
-    if outcome.value is not None:
-        outcome.value.seconds = outcome.seconds
-        return outcome.value
-    row = _blank(outcome.item, masters)
-    row.state = "Error" if outcome.finished else "Timeout"
-    row.error = str(outcome.error or "")
-    row.seconds = outcome.seconds
-    return row
+    return masters.get(discovery, "") if discovery else ""
 
 
 def _blank(machine: Machine, masters: dict[str, str]) -> Row:
@@ -114,36 +117,70 @@ def _blank(machine: Machine, masters: dict[str, str]) -> Row:
         machine.name,
         machine.record.driver,
         swarm=swarm_name(machine, masters),
-        labels=machine.engine.labels,
+        labels=_labels(machine),
+        machine=machine,
     )
 
 
-def _ask(machine: Machine, docker_host: str, masters: dict[str, str], timeout: float) -> Row:
-    row = _blank(machine, masters)
-    row.error = machine.unfinished
-    driver = machine.driver(timeout=timeout)
-    try:
-        row.state = driver.state().value
-        if row.state == "Running":
-            row.url = driver.engine_url()
-    except MachineError as error:
-        row.state, row.error = "Error", row.error or str(error)
+def _labels(machine: Machine) -> tuple[str, ...]:
+    labels = machine.record.engine.get("labels")
+    return tuple(map(str, labels)) if isinstance(labels, list) else ()
+
+
+def _seen(outcome: Outcome[Row, None], timeout: float) -> Row:
+    """The row with what has become known; a copy when somebody may still be writing it."""
+    row = outcome.item
+    row.seconds = outcome.seconds
+    if outcome.error is not None:
+        row.state, row.error = "Error", row.error or str(outcome.error)
+    if outcome.finished:
         return row
-    if row.url:
-        row.active_host = row.url == docker_host
-        row.active_swarm = machine.swarm.master and _manager_url(machine, row.url) == docker_host
+    row = dataclasses.replace(row, seconds=timeout)
+    if row.state:  # the driver has answered, only the engine has not
+        row.error = row.error or f"the engine does not answer within {timeout:g} s"
+    row.state = row.state or "Timeout"
     return row
 
 
-def _ask_engine(machine: Machine, row: Row, timeout: float) -> None:
-    from pymachine.machine.certs.check import check_engine
-    from pymachine.machine.certs.expiry import warning
-
+def _ask(row: Row, docker_host: str, timeout: float) -> None:
+    machine = row.machine
+    assert machine is not None
+    driver = machine.driver(timeout=timeout)
     try:
-        row.docker_version = check_engine(row.url, machine.directory, timeout).version
-        row.error = row.error or warning(machine.directory)
+        state = driver.state().value
+        if state == "Running":
+            row.url = driver.engine_url()
+    except MachineError as error:
+        row.state, row.error = "Error", row.error or str(error)
+        return
+    if row.url:
+        row.active_host = row.url == docker_host
+        master = row.swarm.endswith(" (master)")
+        row.active_swarm = master and bool(docker_host) and _manager_url(machine, row.url) == docker_host
+    row.state = state  # last: a row that has a state is known but for its engine
+
+
+def _ask_engine(row: Row, timeout: float) -> None:
+    from pymachine.machine.certs.check import check_engine
+
+    assert row.machine is not None
+    try:
+        row.docker_version = check_engine(row.url, row.machine.directory, timeout).version
+        row.error = row.error or _warning(row)
+    except CertificateError as error:
+        row.error = row.error or _warning(row) or str(error)
     except MachineError as error:
         row.error = row.error or str(error)
+
+
+def _warning(row: Row) -> str:
+    """What is to be known of the machine's certificates."""
+    from urllib.parse import urlsplit
+
+    from pymachine.machine.certs.expiry import warning
+
+    assert row.machine is not None
+    return warning(row.machine.directory, urlsplit(row.url).hostname or "")
 
 
 def _manager_url(machine: Machine, engine_url: str) -> str:

@@ -24,8 +24,8 @@ def document(machine: Machine) -> dict[str, Any]:
             "Driver": "",
             "Memory": 0,
             "Disk": 0,
-            "EngineOptions": _engine(machine.engine),
-            "SwarmOptions": _swarm(machine.swarm, machine.engine),
+            "EngineOptions": engine_options(machine.engine),
+            "SwarmOptions": swarm_options(machine.swarm, machine.engine),
             "AuthOptions": _auth(machine),
         },
         "Name": machine.name,
@@ -51,7 +51,8 @@ def _driver(machine: Machine) -> dict[str, Any]:
     return base | {_camel(name): value for name, value in record.options.items()}
 
 
-def _engine(engine: EngineOptions) -> dict[str, Any]:
+def engine_options(engine: EngineOptions) -> dict[str, Any]:
+    """As docker-machine's EngineOptions."""
     return {
         "ArbitraryFlags": list(engine.opts),
         "Dns": None,
@@ -69,7 +70,8 @@ def _engine(engine: EngineOptions) -> dict[str, Any]:
     }
 
 
-def _swarm(swarm: SwarmOptions, engine: EngineOptions) -> dict[str, Any]:
+def swarm_options(swarm: SwarmOptions, engine: EngineOptions) -> dict[str, Any]:
+    """As docker-machine's SwarmOptions."""
     return {
         "IsSwarm": swarm.wanted,
         "Address": swarm.addr,

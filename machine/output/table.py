@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import zip_longest
 
 LEAST_WIDTH = 5
 GAP = 3
@@ -10,9 +11,17 @@ GAP = 3
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Columns padded with spaces, as wide as their widest cell; each line ends with a line break."""
-    lines = [list(header), *[[_one_line(cell) for cell in row] for row in rows]]
-    widths = [max(LEAST_WIDTH, *(len(line[column]) + GAP for line in lines)) for column in range(len(header))]
-    padded = ("".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in lines)
+    return _aligned([list(header), *[[_one_line(cell) for cell in row] for row in rows]])
+
+
+def columns(text: str) -> str:
+    """Lines whose cells are divided by tabs, as a table; not all need the same number of cells."""
+    return _aligned([line.split("\t") for line in text.split("\n")])
+
+
+def _aligned(lines: Sequence[Sequence[str]]) -> str:
+    widths = [max(LEAST_WIDTH, *(len(cell) + GAP for cell in column)) for column in zip_longest(*lines, fillvalue="")]
+    padded = ("".join(cell.ljust(width) for cell, width in zip(line, widths, strict=False)) for line in lines)
     return "".join(f"{line.rstrip()}\n" for line in padded)
 
 

@@ -273,7 +273,7 @@ def test_a_certificate_that_expires_soon_is_told_in_the_list(
 ) -> None:
     make(store)
     monkeypatch.setattr(check, "check_engine", lambda url, directory, timeout: EngineVersion("1.2", "1.47"))
-    monkeypatch.setattr(expiry, "warning", lambda directory: "the CA expires on 2030-01-01")
+    monkeypatch.setattr(expiry, "warning", lambda directory, host: "the CA expires on 2030-01-01")
     (row,) = observe(load_all(store)[0], "tcp://10.0.0.2:2376")
 
     assert (row.docker, row.active, row.error) == ("v1.2", "*", "the CA expires on 2030-01-01")
