@@ -39,10 +39,7 @@ def env(swarm: bool, shell: str, unset: bool, no_proxy: bool, format_: str, name
     if len(names) > 1:
         raise MachineError("Error: Expected one machine name as an argument")
     spoken = dialect(shell or detect(invocation.environ)) if format_ == "text" else None
-    if unset:
-        values = _unset(invocation, no_proxy=no_proxy)
-    else:
-        values = _set(invocation, names, swarm=swarm, no_proxy=no_proxy)
+    values = _unset(invocation, no_proxy=no_proxy) if unset else _set(invocation, names, swarm=swarm, no_proxy=no_proxy)
     if spoken is None:
         return write_json({"Variables": values})
     lines = [spoken.unset(name) if value is None else spoken.set(name, value) for name, value in values.items()]
