@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -88,6 +88,19 @@ def _running(name: str, command: list[str], socket: Path, folder: Path, env: dic
 
 
 @contextmanager
+def _no_cgroups_left(name: str) -> Iterator[None]:
+    """Removes the empty control groups called *name* that were not there before."""
+    before = set(Path("/sys/fs/cgroup").glob(f"*/{name}"))
+    try:
+        yield
+    finally:
+        for top in set(Path("/sys/fs/cgroup").glob(f"*/{name}")) - before:
+            for folder in sorted((path for path in (top, *top.rglob("*")) if path.is_dir()), reverse=True):
+                with suppress(OSError):
+                    folder.rmdir()
+
+
+@contextmanager
 def pyengine(folder: Path) -> Iterator[Engine]:
     """Ours, from this checkout, on this computer."""
     socket = folder / "engine.sock"
@@ -98,10 +111,11 @@ def pyengine(folder: Path) -> Iterator[Engine]:
         "exec-root": str(folder / "exec"),
         "bridge": "bench-ours",
         "bip": "172.30.241.1/24",
+        "cgroup-parent": "bench-ours",
     }
     config.write_text(json.dumps(settings))
-    command = [sys.executable, "-m", "pymachine.engine.main", "--config", str(config)]
-    with _running("pyengine", command, socket, folder, dict(os.environ)) as engine:
+    command = [sys.executable, "-m", "pymachine.engine.main", "--config-file", str(config)]
+    with _no_cgroups_left("bench-ours"), _running("pyengine", command, socket, folder, dict(os.environ)) as engine:
         yield engine
 
 
@@ -119,7 +133,7 @@ def dockerd(folder: Path) -> Iterator[Engine]:
         str(path[0] / "dockerd"), "-H", f"unix://{socket}", "--data-root", str(folder / "data"),
         "--exec-root", str(folder / "exec"), "--pidfile", str(folder / "pid"), "--bip", "172.30.242.1/24",
     ]  # fmt: skip
-    with _running("dockerd", command, socket, folder, env) as engine:
+    with _no_cgroups_left("docker"), _running("dockerd", command, socket, folder, env) as engine:
         yield engine
 
 
