@@ -6,7 +6,6 @@ import asyncio
 import secrets
 import time
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from pymachine.engine.containers import binds, mounts, names, namespaces, request, sandboxes
@@ -75,18 +74,20 @@ async def _make(context: Context, container: Container, asked: CreateRequest, to
 
 
 def _make_on_disk(context: Context, container: Container, wishes: list[binds.Wish], top_layer: str | None) -> None:
+    wishes = mounts.named(wishes)
+    container.mounts = [wish.point for wish in wishes]
     container.rootfs = context.graph.create_container(container.id, top_layer)
     try:
+        if any(point.anonymous for point in container.mounts):
+            # Nobody but this document would know whose they are, if the daemon is killed while it makes them.
+            container.half_made = True
+            context.documents.save(container)
+            container.half_made = False
         root = partial(context.graph.mounted, container.id)
-        container.mounts = mounts.prepare(wishes, container.id, context.volumes, root)
+        container.mounts = mounts.prepare(wishes, container.id, context.volumes, container.rootfs, root)
         context.documents.save(container)
     except BaseException:
         mounts.release(container.mounts, container.id, context.volumes, remove=True)
         context.graph.remove_container(container.id)
         context.documents.remove(container.id)
         raise
-
-
-def log_path(context: Context, container: Container) -> Path:
-    """Where the container's log lies."""
-    return context.documents.folder(container.id) / "log"

@@ -57,7 +57,7 @@ class MountPoint:
 
 @dataclass(slots=True)
 class Container:
-    """One container. The fields down to *sandbox* are its document; the rest lives in this process only."""
+    """One container. The fields down to *half_made* are its document; the rest lives in this process only."""
 
     id: str
     name: str
@@ -79,6 +79,8 @@ class Container:
     stopped_by_user: bool = False
     """The last stop was asked for: ``unless-stopped`` then means stopped, and no policy applies."""
     sandbox: Sandbox | None = None
+    half_made: bool = False
+    """Its creation has not been finished: a daemon that reads this in a document removes it."""
 
     handle: ContainerHandle | None = None
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -146,6 +148,8 @@ def to_document(container: Container) -> dict[str, Any]:
     document["state"] = asdict(container.state)
     document["mounts"] = [asdict(mount) for mount in container.mounts]
     document["sandbox"] = asdict(container.sandbox) if container.sandbox else None
+    if container.half_made:
+        document["half_made"] = True
     return document
 
 
@@ -163,6 +167,7 @@ def from_document(document: Any) -> Container:
             state=State(**state),
             mounts=[MountPoint(**mount) for mount in document["mounts"]],
             sandbox=sandbox_from(document["sandbox"]),
+            half_made=bool(document.get("half_made")),
         )
     except (KeyError, TypeError) as error:
         raise ValueError(f"not a container document: {error}") from error

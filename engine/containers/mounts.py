@@ -13,6 +13,7 @@ from pymachine.dockerapi.errors import InvalidArgument
 from pymachine.engine.containers import inroot
 from pymachine.engine.containers.binds import Wish
 from pymachine.engine.containers.model import MountPoint
+from pymachine.engine.runtime.spec import Rootfs
 from pymachine.engine.volumes.base import Volumes
 from pymachine.engine.volumes.copying import copy_up
 
@@ -20,33 +21,53 @@ Root = Callable[[], AbstractContextManager[Path]]
 """Mounts the container's root file system for the while of a block."""
 
 
-def prepare(wishes: list[Wish], container_id: str, volumes: Volumes, root: Root) -> list[MountPoint]:
-    """Fulfil *wishes*; what was made is taken back when one fails. Blocks."""
-    points: list[MountPoint] = []
-    try:
-        for wish in wishes:
-            points.append(_prepare(wish, container_id, volumes, root))
-    except BaseException:
-        release(points, container_id, volumes, remove=True)
-        raise
-    return points
+def named(wishes: list[Wish]) -> list[Wish]:
+    """*wishes* with names for the anonymous volumes."""
+    return [
+        replace(wish, point=replace(wish.point, name=secrets.token_hex(32)))
+        if wish.point.type == "volume" and not wish.point.name
+        else wish
+        for wish in wishes
+    ]
 
 
-def _prepare(wish: Wish, container_id: str, volumes: Volumes, root: Root) -> MountPoint:
+def prepare(wishes: list[Wish], container_id: str, volumes: Volumes, rootfs: Rootfs, root: Root) -> list[MountPoint]:
+    """Fulfil *wishes*, all named; the caller releases them when one fails. Blocks."""
+    return [_prepare(wish, container_id, volumes, rootfs, root) for wish in wishes]
+
+
+def _prepare(wish: Wish, container_id: str, volumes: Volumes, rootfs: Rootfs, root: Root) -> MountPoint:
     point = wish.point
     if point.type == "bind":
         _check_bind(point.source, make=wish.make_source)
         return point
     if point.type != "volume":
         return point
-    name = point.name or secrets.token_hex(32)
-    directory = volumes.ensure(name, labels=dict(wish.labels or {}), anonymous=not point.name)
-    volumes.use(name, container_id)
-    if wish.copy and not any(os.scandir(directory)):
+    directory = volumes.ensure(point.name, labels=dict(wish.labels or {}), anonymous=point.anonymous)
+    volumes.use(point.name, container_id)
+    if wish.copy and not any(os.scandir(directory)) and not _surely_absent(rootfs, point.destination):
         with root() as top:
             _copy_up(top, point.destination, directory)
     source = _below(directory, wish.subpath) if wish.subpath else str(directory)
-    return replace(point, name=name, source=source)
+    return replace(point, source=source)
+
+
+def _surely_absent(rootfs: Rootfs, path: str) -> bool:
+    """Whether no layer has *path*: spares most new volumes the mount that looking into the image takes.
+
+    Once a link is met on the way it is left to the mount to say.
+    """
+    if rootfs.type != "overlay":
+        return False
+    prefix = ""
+    for part in path.strip("/").split("/"):
+        prefix += f"/{part}"
+        found = [f"{lower}{prefix}" for lower in rootfs.lower if os.path.lexists(f"{lower}{prefix}")]
+        if not found:
+            return True
+        if any(os.path.islink(name) for name in found):
+            return False
+    return False
 
 
 def _below(directory: Path, subpath: str) -> str:

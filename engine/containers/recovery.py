@@ -33,7 +33,7 @@ class Recovery:
         """Read every document and reconnect to what runs; the sandboxes of the running ones."""
         loaded = await asyncio.to_thread(lambda: list(self._context.documents.load()))
         for container in loaded:
-            if container.state.status is Status.REMOVING:
+            if container.state.status is Status.REMOVING or container.half_made:
                 self._removing.append(container)
                 continue
             try:
@@ -123,6 +123,7 @@ class Recovery:
         try:
             if container.sandbox is not None:
                 await self._context.network.release(container.sandbox)
-            await asyncio.to_thread(removal.remove_from_disk, self._context, container, volumes=container.auto_remove)
+            volumes = container.auto_remove or container.half_made
+            await asyncio.to_thread(removal.remove_from_disk, self._context, container, volumes=volumes)
         except (OSError, EngineError) as error:
             _log.error("container %s could not be removed, the next start tries again: %s", container.id[:12], error)
