@@ -170,7 +170,7 @@ def test_stop_keeps_the_data_and_start_brings_it_back(m: Program, docker: dict[s
         "Error checking TLS connection: Host is not running\n",
     )
 
-    lines = m.ok("start", "m").splitlines()
+    lines = [line for line in m.ok("start", "m").splitlines() if not line.startswith("(m) ")]
     assert lines[:2] == ['Starting "m"...', 'Machine "m" was started.']
     assert lines[-1].startswith("Started machines may have new IP addresses.")
     assert m.run("start", "m").stderr == 'Machine "m" is already running.\n'
@@ -272,6 +272,17 @@ def test_ctrl_c_says_how_to_go_on(local: Program) -> None:
     )
     local.ok("create", "ctrl")
     local.ok("rm", "-y", "ctrl")
+
+
+def test_an_address_that_was_given_back_is_reached_at_once(m: Program) -> None:
+    """The next machine that gets it has the same hardware address, which its neighbours still know."""
+    found = []
+    for name in ("first", "second"):
+        m.ok("create", name)
+        found.append((m.ok("ip", name), m.ok("ssh", name, "cat /sys/class/net/host0/address")))
+        m.ok("rm", "-y", name)
+
+    assert found[0] == found[1]
 
 
 def test_many_creates_at_once(local: Program) -> None:
