@@ -1,0 +1,69 @@
+"""Wait for a machine that was started: for its address, then for its SSH server."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from pymachine.drivers.base import State
+from pymachine.drivers.libvirt import addresses, domains
+from pymachine.machine.errors import DeadlineExceeded, DriverError
+
+PAUSE = 0.5
+CONNECT_SECONDS = 3.0
+BANNER_SECONDS = 10.0
+"""QEMU's own network takes a connection for the guest at once, and the guest may be long in answering."""
+
+
+def wait_for_address(domain: Any, macs: Sequence[str], deadline: float, console: Callable[[], str]) -> addresses.Found:
+    """The machine's address, and who told it."""
+    started = time.monotonic()
+    while not (found := addresses.find(domain, macs)).address:
+        check_alive(domain, console)
+        if time.monotonic() > deadline:
+            raise DeadlineExceeded(
+                "waiting for the machine's address",
+                time.monotonic() - started,
+                last_error=found.told_by,
+                look_at=console(),
+            )
+        time.sleep(PAUSE)
+    return found
+
+
+def wait_for_ssh(domain: Any, address: str, port: int, deadline: float, console: Callable[[], str]) -> None:
+    """Return when the server has sent its version line (RFC 4253, section 4.2: it speaks first)."""
+    started, last_error = time.monotonic(), "no answer"
+    while True:
+        try:
+            if speaks_ssh(address, port):
+                return
+            last_error = f"what answers on {address} port {port} is no SSH server"
+        except OSError as error:
+            last_error = str(error)
+        check_alive(domain, console)
+        if time.monotonic() > deadline:
+            stage = f"waiting for SSH on {address} port {port}"
+            raise DeadlineExceeded(stage, time.monotonic() - started, last_error=last_error, look_at=console())
+        time.sleep(PAUSE)
+
+
+def speaks_ssh(address: str, port: int) -> bool:
+    """Whether an SSH server is there; raises `OSError` when nothing is."""
+    with socket.create_connection((address, port), timeout=CONNECT_SECONDS) as connection:
+        connection.settimeout(BANNER_SECONDS)
+        return connection.recv(64).startswith(b"SSH-")
+
+
+def check_alive(domain: Any, console: Callable[[], str]) -> None:
+    """Raise `DriverError` when the machine cannot come up any more."""
+    state = domains.state(domain)
+    if state in (State.RUNNING, State.STARTING):
+        return
+    end = console()
+    raise DriverError(
+        f"the machine is {state.value} while it should be starting; its console ends: {end or 'with nothing'}",
+        hint="if this host is itself a virtual machine, KVM may not work: try --libvirt-domain-type qemu",
+    )

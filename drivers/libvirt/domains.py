@@ -1,0 +1,230 @@
+"""Domains: how a machine is described to libvirt, and what libvirt says of it.
+
+Source: libvirt.org/formatdomain.html and libvirt-domain.html.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+from xml.etree import ElementTree
+
+from pymachine.drivers.base import Context, State
+from pymachine.drivers.libvirt.connection import libvirt, missing
+from pymachine.drivers.libvirt.options import Nic, Options
+from pymachine.drivers.libvirt.templating import xml
+
+MACHINES = {"x86_64": "q35", "aarch64": "virt", "riscv64": "virt", "ppc64le": "pseries", "s390x": "s390-ccw-virtio"}
+NESTED = {"Intel": "vmx", "AMD": "svm"}
+USER_SLOT = {"q35": "bus=pcie.0,addr=0x10", "pc": "bus=pci.0,addr=0x1e", "virt": "bus=pcie.0,addr=0x10"}
+"""A slot that libvirt does not give away by itself: it fills root ports, or slots from 1 on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """What a machine's things are called; all follow from its id and name."""
+
+    domain: str
+
+    @classmethod
+    def of(cls, context: Context) -> Names:
+        """The domain bears the machine's name, and a part of its id, for the name may be taken in another store."""
+        return cls(f"{context.name}-{context.machine_id[:8]}")
+
+    @property
+    def disk(self) -> str:
+        return f"{self.domain}.qcow2"
+
+    @property
+    def seed(self) -> str:
+        return f"{self.domain}-seed.iso"
+
+    @property
+    def console(self) -> str:
+        return f"{self.domain}-console.log"
+
+    def extra(self, number: int) -> str:
+        """An extra disk, from 1."""
+        return f"{self.domain}-disk{number}.qcow2"
+
+    def is_ours(self, volume: str) -> bool:
+        """Whether a volume belongs to the machine."""
+        rest = volume.removeprefix(self.domain)
+        return rest != volume and (
+            rest in (".qcow2", "-seed.iso")
+            or rest.startswith("-console.log")  # virtlogd(8) keeps older parts as .log.0 and so on
+            or (rest.startswith("-disk") and rest.endswith(".qcow2"))
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Disk:
+    """A disk of a domain; paths are of the libvirt host."""
+
+    path: str
+    device: str
+    serial: str
+    backing: str = ""
+    backing_format: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """What the libvirt host is."""
+
+    architecture: str
+    cpu_vendor: str
+
+    @classmethod
+    def ask(cls, connection: Any) -> Host:
+        """From the connection's capabilities."""
+        cpu = ElementTree.fromstring(connection.getCapabilities()).find("host/cpu")
+        if cpu is None:
+            return cls("x86_64", "")
+        return cls(cpu.findtext("arch") or "x86_64", cpu.findtext("vendor") or "")
+
+
+def with_macs(nics: Sequence[Nic], machine_id: str) -> list[Nic]:
+    """Each card with an address: the same whenever it is asked for, so that a machine keeps its lease."""
+    made = []
+    for index, nic in enumerate(nics):
+        digest = hashlib.sha256(f"{machine_id}/{index}".encode()).hexdigest()
+        mac = nic.mac or "52:54:00:" + ":".join(digest[at : at + 2] for at in (0, 2, 4))
+        made.append(replace(nic, mac=mac))
+    return made
+
+
+def describe(
+    options: Options,
+    context: Context,
+    host: Host,
+    nics: Sequence[Nic],
+    *,
+    disks: Sequence[Disk],
+    seed: str,
+    console_log: str,
+    forwards: Mapping[int, int] | None = None,
+) -> str:
+    """The domain's XML. *forwards* are ports of this computer's loopback by the guest's, for a card of kind user."""
+    arch = options.arch or host.architecture
+    machine = options.machine or MACHINES.get(arch, "virt")
+    shares = [
+        {"source": share.source, "tag": f"share{number}", "read_only": share.read_only}
+        for number, share in enumerate(options.shares())
+    ]
+    user = next((nic for nic in nics if nic.kind == "user"), None)
+    facts = {
+        "type": options.domain_type,
+        "name": Names.of(context).domain,
+        "uuid": context.machine_id,
+        "machine_name": context.name,
+        "store_id": context.store_id,
+        "memory": options.memory_bytes(),
+        "cpus": options.cpus,
+        "hugepages": options.hugepages,
+        "virtiofs": bool(shares) and options.share_type == "virtiofs",
+        "uefi": options.firmware == "uefi" or arch == "aarch64",
+        "arch": arch,
+        "machine": machine,
+        "cpu_mode": options.cpu_mode or ("host-passthrough" if options.domain_type == "kvm" else "maximum"),
+        "nested_feature": NESTED.get(host.cpu_vendor, "") if options.nested and options.domain_type == "kvm" else "",
+        "disks": disks,
+        "seed": seed,
+        "cdrom_bus": "scsi" if arch == "aarch64" else "sata" if "q35" in machine else "ide",
+        "shares": shares,
+        "nics": [nic for nic in nics if nic.kind != "user"],
+        "console_log": console_log,
+        "forwards": _hostfwd(forwards or {}) if user else "",
+        "user_mac": user.mac if user else "",
+        "user_slot": next((slot for kind, slot in USER_SLOT.items() if kind in machine), USER_SLOT["pc"]),
+    }
+    return xml("domain", d=facts)
+
+
+def _hostfwd(forwards: Mapping[int, int]) -> str:
+    return ",".join(f"hostfwd=tcp:127.0.0.1:{ours}-:{guests}" for guests, ours in sorted(forwards.items()))
+
+
+def forwards(domain_xml: str) -> dict[int, int]:
+    """What `describe` was given, read back: our ports by the guest's."""
+    namespace = "{http://libvirt.org/schemas/domain/qemu/1.0}"
+    arguments = ElementTree.fromstring(domain_xml).findall(f"{namespace}commandline/{namespace}arg")
+    words = " ".join(argument.get("value", "") for argument in arguments)
+    return {int(guest): int(ours) for ours, guest in re.findall(r"hostfwd=tcp:127\.0\.0\.1:(\d+)-:(\d+)", words)}
+
+
+def mounts(options: Options) -> Iterator[list[str]]:
+    """The lines of the guest's fstab for its shared folders."""
+    for number, share in enumerate(options.shares()):
+        mode = "ro" if share.read_only else "rw"
+        if options.share_type == "virtiofs":
+            yield [f"share{number}", share.target, "virtiofs", f"{mode},nofail", "0", "0"]
+        else:
+            yield [f"share{number}", share.target, "9p", f"trans=virtio,version=9p2000.L,{mode},nofail", "0", "0"]
+
+
+def find(connection: Any, machine_id: str) -> Any | None:
+    """The machine's domain, whatever it is called by now; ``None`` when there is none."""
+    try:
+        return connection.lookupByUUIDString(machine_id)
+    except libvirt().libvirtError as error:
+        if missing(error, "VIR_ERR_NO_DOMAIN"):
+            return None
+        raise
+
+
+def state(domain: Any) -> State:
+    """In docker-machine's words."""
+    module = libvirt()
+    number = domain.state()[0]
+    if number == module.VIR_DOMAIN_SHUTOFF:
+        return State.SAVED if domain.hasManagedSaveImage() else State.STOPPED
+    return {
+        module.VIR_DOMAIN_RUNNING: State.RUNNING,
+        module.VIR_DOMAIN_BLOCKED: State.RUNNING,
+        module.VIR_DOMAIN_PAUSED: State.PAUSED,
+        module.VIR_DOMAIN_SHUTDOWN: State.STOPPING,
+        module.VIR_DOMAIN_PMSUSPENDED: State.SAVED,
+    }.get(number, State.ERROR)
+
+
+def destroy(domain: Any) -> None:
+    """Cut the power; fine when it is off."""
+    with _fine_when_off(domain):
+        domain.destroy()
+
+
+@contextlib.contextmanager
+def _fine_when_off(domain: Any) -> Iterator[None]:
+    try:
+        yield
+    except libvirt().libvirtError as error:
+        gone = missing(error, "VIR_ERR_NO_DOMAIN")
+        if not gone and domain.isActive():
+            raise
+
+
+def ask_to_stop(domain: Any) -> None:
+    """Press the power button; fine when it is off."""
+    with _fine_when_off(domain):
+        domain.shutdown()
+
+
+def undefine(domain: Any) -> None:
+    """Forget the domain with its NVRAM, saved state and snapshots' records; fine when it is gone."""
+    module = libvirt()
+    flags = (
+        module.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE
+        | module.VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA
+        | module.VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA
+        | module.VIR_DOMAIN_UNDEFINE_NVRAM
+    )
+    try:
+        domain.undefineFlags(flags)
+    except module.libvirtError as error:
+        if not missing(error, "VIR_ERR_NO_DOMAIN"):
+            raise

@@ -1,0 +1,353 @@
+"""The libvirt driver: a virtual machine made of a copy-on-write disk, a seed for cloud-init and a domain.
+
+Everything is found by names that follow from the machine's id, so an interrupted create goes on, and a remove
+finds all there is, whatever the record says.
+"""
+
+from __future__ import annotations
+
+import functools
+import socket
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+from pymachine.drivers.base import Context, Driver, State
+from pymachine.drivers.libvirt import boot, domains, identity, networks
+from pymachine.drivers.libvirt import options as libvirt_options
+from pymachine.drivers.libvirt.addresses import Found
+from pymachine.drivers.libvirt.connection import connect, libvirt, told
+from pymachine.drivers.libvirt.domains import Disk, Host, Names
+from pymachine.drivers.libvirt.images.fetch import obtain
+from pymachine.drivers.libvirt.images.library import Library, VMImage
+from pymachine.drivers.libvirt.options import Nic
+from pymachine.drivers.libvirt.storage import Storage
+from pymachine.machine.errors import DeadlineExceeded, DriverError
+from pymachine.machine.ssh.base import SSHEndpoint
+
+ENGINE_PORT = 2376
+ASK_AGAIN_SECONDS = 5.0
+"""A guest that is just booting does not hear the power button."""
+KILL_SECONDS = 30.0
+CONSOLE_TAIL = 2000
+"""Bytes of the console that are quoted when something fails."""
+RESOURCES = ("address", "address_from", "image", "domain", "forwards")
+"""What this driver keeps in the record."""
+
+
+class LibvirtDriver(Driver):
+    """A virtual machine on a libvirt host."""
+
+    name = "libvirt"
+    description = "Virtual machines by libvirt and QEMU/KVM, here or on another host"
+    Options = libvirt_options.Options
+
+    def __init__(self, options: libvirt_options.Options, context: Context) -> None:
+        super().__init__(options, context)
+        self.options: libvirt_options.Options = options
+        self._names = Names.of(context)
+
+    @functools.cached_property
+    def _connection(self) -> Any:
+        return connect(self.options.uri)
+
+    @functools.cached_property
+    def _storage(self) -> Storage:
+        return Storage(self._connection, self.options)
+
+    @functools.cached_property
+    def _host(self) -> Host:
+        with told("asking libvirt about its host"):
+            return Host.ask(self._connection)
+
+    @functools.cached_property
+    def _nics(self) -> list[Nic]:
+        return domains.with_macs(self.options.networks(), self.context.machine_id)
+
+    @property
+    def _user_nic(self) -> Nic | None:
+        return next((nic for nic in self._nics if nic.kind == "user"), None)
+
+    def pre_create_check(self) -> None:
+        """Libraries, daemon, permission, domain type, pool, network, image, disk and memory: each with its remedy."""
+        from pymachine.drivers.libvirt import checks  # for create only; every other command does without
+
+        checks.check(self.options)
+
+    def create(self) -> None:
+        """Make and start the machine, or go on with an interrupted create."""
+        deadline = time.monotonic() + self.context.timeout
+        self._step("create.pool", self._make_pool, pool=self.options.pool)
+        self._step("create.networks", self._make_networks)
+        if self._domain() is None:
+            self._make_domain(deadline)
+        self._step("create.boot", lambda: self._boot(deadline), domain=self._names.domain)
+
+    def start(self) -> None:
+        """Start a stopped machine, or let a paused one go on; fine when running."""
+        self._require_domain()
+        if not self.options.session:
+            self._make_networks()
+        self.context.resources.update(self._boot(time.monotonic() + self.context.timeout))
+        self.context.save()
+
+    def stop(self) -> None:
+        """Press the power button and wait; fine when stopped. Raises `DeadlineExceeded` when it does not go."""
+        domain = self._domain()
+        if domain is None:
+            return
+        deadline, asked = time.monotonic() + self.context.timeout, 0.0
+        with told("stopping the machine"):
+            while domain.isActive():
+                now = time.monotonic()
+                if now > deadline:
+                    raise DeadlineExceeded(
+                        "waiting for the machine to power off",
+                        self.context.timeout,
+                        last_error=self._console_end(),
+                        look_at=f"pymachine kill {self.context.name} stops it at once",
+                    )
+                if domains.state(domain) is State.PAUSED:
+                    domain.resume()  # a paused guest does not hear the button
+                if now - asked > ASK_AGAIN_SECONDS:
+                    domains.ask_to_stop(domain)
+                    asked = now
+                time.sleep(0.2)
+
+    def kill(self) -> None:
+        """Cut the power; fine when stopped."""
+        domain = self._domain()
+        if domain is not None:
+            with told("killing the machine"):
+                domains.destroy(domain)
+
+    def remove(self) -> None:
+        """Remove domain, disks, seed, console log and kept addresses; fine when there is nothing."""
+        domain = self._domain()
+        with told("removing the machine"):
+            if domain is not None:
+                domains.destroy(domain)
+                domains.undefine(domain)
+            self._remove_volumes()
+            for nic in self._reserved():
+                networks.release(self._connection, nic, self.context.name)
+        if any([self.context.resources.pop(name, None) for name in RESOURCES]):
+            self.context.save()
+
+    def state(self) -> State:
+        """As libvirt says; Error when the domain has vanished, none when create has not made anything."""
+        with told("asking for the machine's state"):
+            domain = self._domain()
+            if domain is None:
+                return State.ERROR if self.context.resources.get("domain") else State.NONE
+            return domains.state(domain)
+
+    def address(self) -> str:
+        """The address it had at its last start."""
+        address = self.context.resources.get("address")
+        if not address:
+            raise DriverError(f'machine "{self.context.name}" has no address yet')
+        return str(address)
+
+    def engine_url(self) -> str:
+        """On this computer's loopback for QEMU's own network, else at the machine's address."""
+        forwards = self.context.resources.get("forwards")
+        return f"tcp://127.0.0.1:{forwards[str(ENGINE_PORT)]}" if forwards else super().engine_url()
+
+    def ssh_endpoint(self) -> SSHEndpoint:
+        """With the key and the pinned host key in the machine's directory."""
+        directory = self.context.directory
+        return SSHEndpoint(
+            self.address(),
+            self.options.ssh_user,
+            port=self._ssh_port(),
+            key_path=directory / "id_ed25519",
+            known_hosts=directory / "known_hosts",
+        )
+
+    def leftovers(self) -> list[str]:
+        """What is still there of the machine, in words; empty after `remove`."""
+        with told("looking for what is left"):
+            self._storage.refresh()
+            found = [f"domain {self._names.domain}"] if self._domain() is not None else []
+            found += [
+                f"volume {volume.name()}" for volume in self._storage.volumes() if self._names.is_ours(volume.name())
+            ]
+            for nic in self._reserved():
+                network = networks.find(self._connection, nic.source)
+                if network is not None and nic.mac in networks.reservations(network.XMLDesc()):
+                    found.append(f"address {nic.address}")
+        return found
+
+    def _step(self, name: str, action: Callable[[], dict[str, Any]], **facts: Any) -> None:
+        """One journalled step; each action finds out itself what is there already."""
+        self.context.journal.begin(name, **facts)
+        with told(f'the step "{name}"'):
+            made = action()
+        self.context.resources.update(made)
+        self.context.save()
+        self.context.journal.complete(name, **made)
+
+    def _make_pool(self) -> dict[str, Any]:
+        self._storage.ensure()
+        return {}
+
+    def _make_networks(self) -> dict[str, Any]:
+        for source in dict.fromkeys(nic.source for nic in self._nics if nic.kind == "network"):
+            networks.ensure(self._connection, source, local=self.options.local)
+        for nic in self._reserved():
+            networks.reserve(self._connection, nic, self.context.name)
+        return {}
+
+    def _reserved(self) -> list[Nic]:
+        """Cards whose static address the network's own DHCP server gives them."""
+        return [nic for nic in self._nics if nic.kind == "network" and nic.address]
+
+    def _make_domain(self, deadline: float) -> None:
+        """Disks, seed and domain. Until the domain is defined the seed is written anew at each attempt, since an
+        interrupted one may have left it half written; afterwards it is the machine's and never touched."""
+        self._step("create.disks", lambda: self._make_disks(deadline), disk=self._names.disk)
+        self._step("create.seed", self._write_seed, seed=self._names.seed)
+        self._step("create.domain", self._define, domain=self._names.domain)
+
+    def _make_disks(self, deadline: float) -> dict[str, Any]:
+        made: dict[str, Any] = {}
+        if self._storage.volume(self._names.disk) is None:
+            image = self._image()
+            base = self._storage.base(image, self.context.report, deadline)
+            self._storage.overlay(self._names.disk, max(self.options.disk_bytes(), base.capacity), base)
+            made["image"] = image.digest
+        for number, size in enumerate(self.options.extra_disks(), 1):
+            self._storage.overlay(self._names.extra(number), size)
+        return made
+
+    def _image(self) -> VMImage:
+        return obtain(
+            self.options.image,
+            checksum=self.options.image_checksum,
+            architecture=self.options.arch or self._host.architecture,
+            report=self.context.report,
+            library=Library(),
+        )
+
+    def _write_seed(self) -> dict[str, Any]:
+        from pymachine.drivers.libvirt import seed
+        from pymachine.machine.ssh.keys import ensure_key
+
+        private, public = identity.new_host_key(self.context.name)
+        identity.keep_host_key(self.context.directory, public)
+        who = seed.Identity(
+            self.context.machine_id,
+            self.context.name,
+            self.options.ssh_user,
+            ensure_key(self.context.directory / "id_ed25519"),
+            private,
+            public,
+            self._guest_nics(),
+            list(domains.mounts(self.options)),
+            seed.read_extra(self.options.cloud_init),
+        )
+        self._storage.upload(self._names.seed, seed.iso(seed.files(who)))
+        return {}
+
+    def _guest_nics(self) -> list[Nic]:
+        """As the guest is to configure them: a kept address comes by DHCP."""
+        return [replace(nic, address="") if nic.kind == "network" else nic for nic in self._nics]
+
+    def _define(self) -> dict[str, Any]:
+        forwards = self._choose_ports() if self._user_nic else {}
+        text = domains.describe(
+            self.options,
+            self.context,
+            self._host,
+            self._nics,
+            disks=list(self._disks()),
+            seed=self._storage.path(self._names.seed),
+            console_log=f"{self._storage.folder()}/{self._names.console}",
+            forwards=forwards,
+        )
+        domain = self._connection.defineXML(text)
+        if self.options.autostart:
+            domain.setAutostart(1)
+        made: dict[str, Any] = {"domain": self._names.domain}
+        return {**made, "forwards": {str(guest): ours for guest, ours in forwards.items()}} if forwards else made
+
+    def _choose_ports(self) -> dict[int, int]:
+        """Ports of this computer's loopback that are free now, for the guest's SSH and engine."""
+        with socket.socket() as one, socket.socket() as other:
+            for end in (one, other):
+                end.bind(("127.0.0.1", 0))
+            return {self.options.ssh_port: one.getsockname()[1], ENGINE_PORT: other.getsockname()[1]}
+
+    def _disks(self) -> Iterator[Disk]:
+        names = [self._names.disk, *(self._names.extra(n + 1) for n in range(len(self.options.extra_disk)))]
+        for index, name in enumerate(names):
+            path, backing, kind = self._storage.layers(name)
+            yield Disk(path, f"vd{chr(ord('a') + index)}", f"disk{index}", backing, kind)
+
+    def _boot(self, deadline: float) -> dict[str, Any]:
+        """Start unless running, and wait for the address and for SSH."""
+        domain = self._require_domain()
+        self._power_on(domain)
+        forwards = self._forwards()
+        if forwards:
+            found = Found("127.0.0.1", "forwarded ports")
+        else:
+            found = boot.wait_for_address(domain, [nic.mac for nic in self._nics], deadline, self._console_end)
+            self.context.report(f"Address {found.address} (told by: {found.told_by})")
+        port = forwards.get(self.options.ssh_port, self.options.ssh_port)
+        boot.wait_for_ssh(domain, found.address, port, deadline, self._console_end)
+        identity.pin_host_key(self.context.directory, found.address, port)
+        return {"address": found.address, "address_from": found.told_by}
+
+    def _power_on(self, domain: Any) -> None:
+        state = domains.state(domain)
+        if state is State.PAUSED:
+            domain.resume()
+        elif not domain.isActive():
+            self.context.report("Booting")
+            try:
+                domain.create()
+            except libvirt().libvirtError:
+                if not domain.isActive():  # else another start was quicker
+                    raise
+
+    def _forwards(self) -> dict[int, int]:
+        """Our ports by the guest's; empty unless the machine is on QEMU's own network."""
+        noted = {int(guest): int(ours) for guest, ours in self.context.resources.get("forwards", {}).items()}
+        if self._user_nic and not noted:  # a crash came between the definition and the note
+            noted = domains.forwards(self._require_domain().XMLDesc())
+            self.context.resources["forwards"] = {str(guest): ours for guest, ours in noted.items()}
+        return noted
+
+    def _ssh_port(self) -> int:
+        return self._forwards().get(self.options.ssh_port, self.options.ssh_port)
+
+    def _domain(self) -> Any | None:
+        with told("looking for the machine"):
+            return domains.find(self._connection, self.context.machine_id)
+
+    def _require_domain(self) -> Any:
+        domain = self._domain()
+        if domain is None:
+            raise DriverError(
+                f'libvirt has no domain of machine "{self.context.name}" any more: it was undefined by other means',
+                hint=f"pymachine rm {self.context.name}   removes what is left of it",
+            )
+        return domain
+
+    def _remove_volumes(self) -> None:
+        self._storage.refresh()  # the console log was not made by libvirt
+        for name in [volume.name() for volume in self._storage.volumes()]:
+            if self._names.is_ours(name):
+                self._storage.delete(name)
+
+    def _console_end(self) -> str:
+        """The last lines of the console log, on one line; empty when there is none."""
+        try:
+            data = self._storage.tail(self._names.console, CONSOLE_TAIL)
+        except (libvirt().libvirtError, DriverError):
+            return ""
+        lines = [line.strip() for line in data.decode("utf-8", "replace").splitlines() if line.strip()]
+        return " | ".join("".join(char for char in line if char.isprintable()) for line in lines[-4:])

@@ -1,0 +1,122 @@
+"""What cloud-init reads at the first boot: the NoCloud files, and the CD image they are on.
+
+Source: cloudinit.readthedocs.io, datasource NoCloud: a file system labelled ``cidata``.
+"""
+
+from __future__ import annotations
+
+import io
+import ipaddress
+from collections.abc import Sequence
+from dataclasses import dataclass
+from email.message import Message
+from email.mime.multipart import MIMEMultipart
+from email.mime.text import MIMEText
+from pathlib import Path
+
+from pymachine.drivers.libvirt.connection import EXTRA
+from pymachine.drivers.libvirt.options import Nic
+from pymachine.drivers.libvirt.templating import cloud_config
+from pymachine.machine.errors import InvalidOption, MissingRequirement
+
+LABEL = "cidata"
+KINDS = {
+    "#cloud-config": "cloud-config",
+    "#!": "x-shellscript",
+    "#include": "x-include-url",
+    "#cloud-boothook": "cloud-boothook",
+    "## template: jinja": "jinja2",
+}
+"""First lines of user data and their MIME subtypes (cloud-init, "User data formats")."""
+MERGE = "list(append)+dict(no_replace,recurse_list)+str()"
+"""The user's lists are added to ours; where both set a value, ours stands."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who a machine is."""
+
+    machine_id: str
+    hostname: str
+    user: str
+    authorized_key: str
+    host_private_key: str
+    host_public_key: str
+    nics: Sequence[Nic]
+    """With their ``mac``."""
+    mounts: Sequence[Sequence[str]]
+    """Lines of fstab, as lists."""
+    extra: str = ""
+    """The user's own cloud-init data."""
+
+
+def files(identity: Identity) -> dict[str, str]:
+    """The three files by name."""
+    ours = cloud_config(
+        "user-data",
+        hostname=identity.hostname,
+        user=identity.user,
+        authorized_key=identity.authorized_key.strip(),
+        host_private_key=identity.host_private_key,
+        host_public_key=identity.host_public_key,
+        mounts=[list(mount) for mount in identity.mounts],
+    )
+    return {
+        "user-data": _merged(ours, identity.extra) if identity.extra else ours,
+        "meta-data": cloud_config("meta-data", instance_id=identity.machine_id, hostname=identity.hostname),
+        "network-config": cloud_config("network-config", nics=[_network(nic) for nic in identity.nics]),
+    }
+
+
+def _network(nic: Nic) -> dict[str, object]:
+    version = ipaddress.ip_interface(nic.address).version if nic.address else 4
+    return {
+        "mac": nic.mac,
+        "address": nic.address,
+        "gateway": nic.gateway,
+        "dns": list(nic.dns),
+        "default_route": "::/0" if version == 6 else "0.0.0.0/0",
+    }
+
+
+def _merged(ours: str, extra: str) -> str:
+    """Both as one MIME message, which cloud-init merges in order."""
+    whole = MIMEMultipart()
+    for text in (ours, extra):
+        kind = next((subtype for start, subtype in KINDS.items() if text.startswith(start)), "")
+        if not kind:
+            raise InvalidOption("--libvirt-cloud-init: the file does not start with #cloud-config or #!")
+        part: Message = MIMEText(text, kind, "utf-8")
+        part["Merge-Type"] = MERGE
+        whole.attach(part)
+    return whole.as_string()
+
+
+def read_extra(path: str) -> str:
+    """The user's file. Raises `InvalidOption`."""
+    if not path:
+        return ""
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidOption(f"--libvirt-cloud-init: cannot read {path}: {error}") from None
+    if not text.startswith(tuple(KINDS)):
+        raise InvalidOption(f"--libvirt-cloud-init: {path} does not start with #cloud-config or #!")
+    return text
+
+
+def iso(contents: dict[str, str]) -> bytes:
+    """A CD image with the files at its top, by Joliet and Rock Ridge names."""
+    try:
+        import pycdlib
+    except ImportError as error:
+        raise MissingRequirement(f"the libvirt driver needs pycdlib: {error}", hint=EXTRA) from error
+    image = pycdlib.PyCdlib()
+    image.new(interchange_level=3, joliet=3, rock_ridge="1.09", vol_ident=LABEL)
+    for number, (name, text) in enumerate(contents.items()):
+        data = text.encode()
+        image.add_fp(io.BytesIO(data), len(data), f"/FILE{number}.;1", rr_name=name, joliet_path=f"/{name}")
+    written = io.BytesIO()
+    image.write_fp(written)
+    image.close()
+    return written.getvalue()
