@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from pymachine.machine.errors import DeadlineExceeded, MachineError
+from pymachine.machine.errors import CertificateError, DeadlineExceeded, MachineError
 from pymachine.machine.log.file import WorkLog
 from pymachine.machine.log.recording import RecordingSession, recording
 from pymachine.machine.machine import Machine
@@ -24,8 +24,12 @@ if TYPE_CHECKING:
 
 ATTEMPT = 5.0
 """Seconds that one attempt to reach the engine may take."""
+CERTIFICATE_GRACE = 10.0
+"""Seconds in which an engine must have read new certificates; then one that does not fit is an error."""
 PAUSE = 0.2
 """Seconds between two attempts."""
+DUE = "due"
+"""In ``provisioned``: why a host is to be provisioned again when it runs next (it got another name, for instance)."""
 
 
 def prepare() -> None:
@@ -56,6 +60,7 @@ def provision(machine: Machine, driver: Driver, report: Report, deadline: Deadli
             "release": done.release,
             "at": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
         }
+        machine.record.provisioned.pop(DUE, None)
         machine.save()
         wait_for_engine(machine, driver, noting, deadline)
     return done
@@ -100,9 +105,13 @@ def _converge(
 
 
 def reach(machine: Machine, driver: Driver, report: Report, deadline: Deadline) -> None:
-    """After a start: wait for the engine, with new certificates when the address has changed or they expire soon."""
+    """After a start: wait for the engine, with new certificates when the address has changed or they expire soon, and
+    with all of provisioning when the record has changed meanwhile."""
     from pymachine.machine.operations.renew import reason, renew_in_time
 
+    if machine.record.provisioned.get(DUE):
+        provision(machine, driver, report, deadline)
+        return
     why = reason(machine, driver.address())
     if why:
         renew_in_time(machine, driver, report, deadline, why)
@@ -114,7 +123,7 @@ def wait_for_engine(machine: Machine, driver: Driver, report: Report, deadline: 
     """Return once the engine answers, over TLS (or by SSH, where docker is to reach it so); its version is in the
     record, saved."""
     report.stage("Checking connection to Docker...")
-    last = ""
+    last, grace = "", time.monotonic() + CERTIFICATE_GRACE
     while True:
         try:
             left = deadline.left("checking the connection to Docker")
@@ -129,6 +138,8 @@ def wait_for_engine(machine: Machine, driver: Driver, report: Report, deadline: 
             version = _engine_version(machine, driver, min(left, ATTEMPT))
             break
         except MachineError as error:
+            if isinstance(error, CertificateError) and time.monotonic() > grace:
+                raise
             last = str(error)
             time.sleep(min(PAUSE, left))
     machine.record.provisioned["engine_version"] = version
@@ -153,7 +164,8 @@ def keep_context(machine: Machine, driver: Driver, report: Report) -> None:
 
 
 def server_certificate(machine: Machine, driver: Driver, *, renew: bool = False) -> TLSFiles:
-    """The machine's server certificate for the address it has now, made when *renew* or when none fits.
+    """The machine's server certificate for the address it has now, made when *renew* or when none fits; CA and client
+    certificate are beside it.
 
     Without *renew* one of another CA than the store's is left as it is (`is_foreign`).
     """
@@ -164,11 +176,14 @@ def server_certificate(machine: Machine, driver: Driver, *, renew: bool = False)
 
     hosts = [driver.address()]
     directory = machine.directory
-    if renew or (not is_foreign(machine.store, machine.name) and certificate_misfit(machine, hosts)):
+    foreign = is_foreign(machine.store, machine.name)
+    if renew or (not foreign and certificate_misfit(machine, hosts)):
         extra, master = machine.record.tls_san, machine.swarm.master
         kind = key_type(machine.record.tls.get("key_type", ""))
         paths = issue_server(machine.store, machine.name, hosts, extra, swarm_master=master, key_type=kind)
         return TLSFiles(ca=paths.ca, cert=paths.cert, key=paths.key)
+    if not foreign:
+        hand_out_client_certificate(machine)  # a crash may have come between
     return TLSFiles(ca=directory / "ca.pem", cert=directory / "server.pem", key=directory / "server-key.pem")
 
 
@@ -177,7 +192,7 @@ def certificate_misfit(machine: Machine, hosts: list[str]) -> str:
     from pymachine.machine.certs.server import server_certificate_fits
 
     ca = machine.store.certs_dir() / "ca.pem"
-    return server_certificate_fits(machine.directory, [*hosts, *machine.record.tls_san], ca=ca)
+    return server_certificate_fits(machine.directory, [*hosts, *machine.record.tls_san, machine.name], ca=ca)
 
 
 def hand_out_client_certificate(machine: Machine) -> None:

@@ -9,7 +9,7 @@ import pytest
 from pymachine.machine.certs import check
 from pymachine.machine.certs.check import EngineVersion
 from pymachine.machine.certs.server import issue_server, server_certificate_fits
-from pymachine.machine.errors import DeadlineExceeded, MachineError
+from pymachine.machine.errors import CertificateError, DeadlineExceeded, MachineError
 from pymachine.machine.machine import Machine
 from pymachine.machine.operations import converge
 from pymachine.machine.operations.create import Request, create
@@ -48,6 +48,29 @@ def test_a_new_address_gets_a_new_certificate(machine: Machine, sent: list[Sent]
     assert len(sent) == 1
     assert sent[0].plan.tls.cert == machine.directory / "server.pem"
     assert server_certificate_fits(machine.directory, ["10.0.0.3", "extra.example"]) == ""
+
+
+@pytest.mark.parametrize("lost", ["ca.pem", "cert.pem", "key.pem"])
+def test_the_clients_files_are_completed(machine: Machine, sent: list[Sent], lost: str) -> None:
+    """A create that was killed may have made the server certificate and no more."""
+    server = (machine.directory / "server.pem").read_bytes()
+    wanted = (machine.directory / lost).read_bytes()
+    (machine.directory / lost).unlink()
+    converge.provision(machine, machine.driver(), QUIET, Deadline(5))
+
+    assert (machine.directory / lost).read_bytes() == wanted
+    assert lost == "ca.pem" or (machine.directory / "server.pem").read_bytes() == server
+
+
+def test_certificates_that_do_not_fit_are_not_waited_for(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(url: str, directory: Path, timeout: float) -> EngineVersion:
+        raise CertificateError("there is no cert.pem", hint="do this")
+
+    monkeypatch.setattr(check, "check_engine", refuse)
+    monkeypatch.setattr(converge, "CERTIFICATE_GRACE", -1.0)
+    with pytest.raises(CertificateError, match="there is no cert.pem") as caught:
+        converge.wait_for_engine(machine, machine.driver(), QUIET, Deadline(5))
+    assert caught.value.hint == "do this"
 
 
 def test_provisioning_keeps_a_certificate_that_fits(machine: Machine, sent: list[Sent]) -> None:
