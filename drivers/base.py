@@ -8,6 +8,7 @@ Rules, checked for every driver by `pymachine.drivers.testing`:
 * ``create`` records each outside resource in the journal before or as it comes to exist, so that ``remove``
   works from any crash point; removing twice is fine.
 * A second ``create`` with the same record goes on where the first stopped.
+* A machine may be renamed, so nothing outside is found by the machine's name: by its id, or by what is on record.
 * No call hangs: every wait has a deadline, and on expiry raises `DeadlineExceeded` with the stage, the last
   error, and the end of the console log where there is one.
 """
@@ -18,8 +19,9 @@ import enum
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from pymachine.machine.ssh.base import SSHEndpoint
 from pymachine.store.base import Journal
@@ -58,6 +60,17 @@ class Adoption:
     keep_hostname: bool = False
     takeover: bool = False
     """Whether the host may be taken away from another client whose machine it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that `Driver.doctor` looked at."""
+
+    level: Literal["ok", "warning", "problem"]
+    """A *problem* keeps machines from being made."""
+    text: str
+    remedy: str = ""
+    """What to do about it; to be pasted, where it is a command."""
 
 
 @dataclass(slots=True)
@@ -104,6 +117,14 @@ class Driver(ABC):
         """Find out, without making anything, whether create can work. Raises `MissingRequirement`,
         `InvalidOption` or `PreCreateCheckFailed`."""
 
+    @classmethod
+    def doctor(cls) -> list[Finding]:
+        """What this computer has and lacks for machines of this driver; makes nothing. Unless a driver knows more, its
+        check before create is asked, with the default options."""
+        from pymachine.drivers.checkup import by_pre_create_check
+
+        return by_pre_create_check(cls)
+
     @abstractmethod
     def create(self) -> None:
         """Make and start the host, or go on with an interrupted create."""
@@ -128,6 +149,13 @@ class Driver(ABC):
     @abstractmethod
     def remove(self) -> None:
         """Remove the host and all that create made, from whatever state; fine when there is nothing."""
+
+    def renamed(self) -> None:
+        """The machine's name has changed to the context's: bring names outside up to date; fine when they are."""
+
+    def expire(self, at: datetime) -> None:
+        """The host is to go by itself at *at* (aware), even when nobody runs pymachine any more: ask the outside to see
+        to it, where it can. Only called after `create`; a process on this computer removes the machine too."""
 
     @abstractmethod
     def state(self) -> State:

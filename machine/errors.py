@@ -53,7 +53,7 @@ class MachineNotFound(MachineError, LookupError):
 
     def __init__(self, name: str) -> None:
         super().__init__(
-            f'Machine "{name}" does not exist. Use "pymachine ls" to list machines. '
+            f'Docker machine "{name}" does not exist. Use "pymachine ls" to list machines. '
             'Use "pymachine create" to add a new one.'
         )
         self.name = name
@@ -63,7 +63,7 @@ class MachineExists(MachineError):
     """The name is taken."""
 
     def __init__(self, name: str) -> None:
-        super().__init__(f'Machine "{name}" already exists')
+        super().__init__(f'Docker machine "{name}" already exists')
         self.name = name
 
 

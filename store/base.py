@@ -40,6 +40,10 @@ class Record:
     """What the driver made or found: addresses, ids of outside resources."""
     provisioned: dict[str, Any] = field(default_factory=dict)
     """What provisioning left: ``release`` (digest), ``provisioner``, ``engine_version``, ``at``."""
+    fleet: dict[str, Any] = field(default_factory=dict)
+    """Which fleet made the machine (``name``), and which of the driver's options it gave (``options``)."""
+    expires_at: str = ""
+    """When the machine is to be removed by itself (RFC 3339, UTC); empty: never."""
     extra: dict[str, Any] = field(default_factory=dict)
     """Fields that this version does not know; written back untouched."""
 
@@ -110,6 +114,20 @@ class Store(ABC):
     @abstractmethod
     def delete(self, name: str) -> None:
         """Remove a machine's record and all its files; fine when absent."""
+
+    @abstractmethod
+    def rename(self, name: str, new: str) -> Record:
+        """Give a machine, whose files come along, another name at one moment: a crash leaves it whole under one of
+        them. The leases of both are held by the caller. Raises `MachineExists` when *new* is taken."""
+
+    def expiring(self) -> Mapping[str, str]:
+        """Machines that have an ``expires_at``, with that moment (empty when it cannot be read); quick. May name some
+        that are gone."""
+        return {}
+
+    def forget_expiry(self, name: str) -> None:
+        """Drop *name* from `expiring`, since it is gone or expires no more."""
+        return None
 
     def salvage(self, name: str) -> Record | None:
         """What can still be known of machine *name*, whose record is damaged: at least its id and its driver, so

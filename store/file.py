@@ -4,7 +4,9 @@
     ROOT/certs/                        CA and client certificate
     ROOT/machines/NAME/record.json     the machine: it exists when this file does
     ROOT/machines/NAME/.record.last    the record before its last change: what is known when the record is damaged
+    ROOT/machines/NAME/.record.renamed the record under its next name, while it gets that
     ROOT/machines/NAME/journal.jsonl   the operation in progress
+    ROOT/expiring/NAME                 when the machine is to be removed by itself
     ROOT/locks/                        leases; outside the machines, so that they outlive their removal
 
 Directories are 0700, files 0600. Reading makes nothing and waits for nobody.
@@ -13,10 +15,11 @@ Directories are 0700, files 0600. Reading makes nothing and waits for nobody.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import errno
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -24,6 +27,7 @@ from pymachine.machine.errors import MachineError, MachineExists, MachineNotFoun
 from pymachine.store import locks
 from pymachine.store.atomic import create_file, make_directory, replace_file, storage_errors, sync_directory
 from pymachine.store.base import SCHEMA, Damaged, Journal, Record, Store
+from pymachine.store.expiring import ExpiringIndex
 from pymachine.store.journal import FileJournal
 from pymachine.store.names import is_valid, valid_name
 from pymachine.store.salvage import salvage_pieces, salvage_whole
@@ -32,6 +36,7 @@ from pymachine.store.schema import check_schema, dump_record, parse_record, read
 _REMOVED = ".removed-"
 """What a machine's directory is called from the moment it is deleted until its files are gone."""
 _LAST = ".record.last"
+_RENAMED = ".record.renamed"
 _ATTEMPTS = 100
 """How often a deletion of the same name may take the directory away under a create."""
 
@@ -43,6 +48,7 @@ class FileStore(Store):
         """Makes and reads nothing."""
         self.root = Path(os.path.abspath(root))
         self._machines = self.root / "machines"
+        self._expiring = ExpiringIndex(self.root)
         self._id = ""
 
     @property
@@ -83,6 +89,7 @@ class FileStore(Store):
         path = self._record(record.name)
         content = _dump(record)
         self._ensure()
+        self._expiring.add(record.name, record.expires_at)
         with storage_errors("cannot write", path):
             self._refuse_foreign(path.parent)
             for _ in range(_ATTEMPTS):
@@ -104,6 +111,8 @@ class FileStore(Store):
             try:
                 self._keep(path)
                 replace_file(path, content)
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(path.with_name(_RENAMED))
             except FileNotFoundError:
                 raise MachineNotFound(record.name) from None
 
@@ -119,7 +128,36 @@ class FileStore(Store):
             with contextlib.suppress(FileNotFoundError):
                 os.rename(directory, self._machines / f"{_REMOVED}{os.urandom(8).hex()}")
                 sync_directory(self._machines)
+            self._expiring.drop(name)
             self._sweep()
+
+    def rename(self, name: str, new: str) -> Record:
+        """Write the record with its new name beside the old one, then rename the directory: that is the moment."""
+        record = dataclasses.replace(self.load(name), name=new)
+        source, target = self._directory(name), self._directory(new)
+        self._expiring.add(new, record.expires_at)
+        with storage_errors("cannot rename", source):
+            if os.path.lexists(target / "record.json"):
+                raise MachineExists(new)
+            self._refuse_foreign(target)
+            replace_file(source / _RENAMED, _dump(record))
+            _remove_tree(target)  # left by a create that was killed before there was a record
+            os.rename(source, target)
+            sync_directory(self._machines)
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(target / _LAST)
+            os.replace(target / _RENAMED, target / "record.json")
+            sync_directory(target)
+        self._expiring.drop(name)
+        return record
+
+    def expiring(self) -> Mapping[str, str]:
+        """By the index; see `ExpiringIndex`."""
+        return self._expiring.moments()
+
+    def forget_expiry(self, name: str) -> None:
+        """Drop it from the index."""
+        self._expiring.drop(name)
 
     def salvage(self, name: str) -> Record | None:
         """From what is legible of the record, else from the one before its last change."""
@@ -170,7 +208,21 @@ class FileStore(Store):
             raise MachineNotFound(name) from None
         except OSError as error:
             raise RecordDamaged(f"it cannot be read: {error.strerror or error}") from error
-        return parse_record(content, name)
+        try:
+            return parse_record(content, name)
+        except RecordDamaged:
+            renamed = self._renamed(name)
+            if renamed is None:
+                raise
+            return renamed
+
+    def _renamed(self, name: str) -> Record | None:
+        """The record that a rename, which a crash interrupted at its last step, was about to put in place."""
+        content = _content(self._directory(name) / _RENAMED)
+        try:
+            return parse_record(content, name) if content else None
+        except RecordDamaged:
+            return None
 
     def _made(self, directory: Path) -> Path:
         with storage_errors("cannot make the directory", directory):

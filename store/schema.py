@@ -30,6 +30,8 @@ KINDS: dict[str, type[Any]] = {
     "tls": dict,
     "resources": dict,
     "provisioned": dict,
+    "fleet": dict,
+    "expires_at": str,
 }
 """Fields, and what their values are."""
 _JSON_NAMES: dict[type[Any], str] = {str: "a string", dict: "an object", list: "a list"}

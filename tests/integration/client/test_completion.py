@@ -185,7 +185,7 @@ def test_a_machine_may_run_a_command_of_the_hidden_name(program: Program) -> Non
     done = program.run("ssh", "nobody", "__complete")
 
     assert (done.returncode, done.stdout) == (1, "")
-    assert 'Machine "nobody" does not exist' in done.stderr
+    assert 'Docker machine "nobody" does not exist' in done.stderr
 
 
 def test_an_unreadable_store_is_silence(program: Program, tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ def test_a_first_create_killed_anywhere_is_finished_by_the_next(tmp_path: Path, 
         if not done.killed:
             break
         again = program.run(*CREATE)
-        taken = 'Machine "m" already exists\n'  # killed when all was done but the end of the process
+        taken = 'Docker machine "m" already exists\n'  # killed when all was done but the end of the process
         assert again.returncode == 0 or again.stderr == taken, (done, again)
         assert rows(program) == [("m", "Running")], done
         check_certificates(program)

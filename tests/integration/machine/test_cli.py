@@ -143,7 +143,7 @@ def test_an_unknown_driver(program: Program) -> None:
 def test_a_taken_name_comes_before_wrong_options(filled: Program) -> None:
     done = filled.run("create", "-d", "none", "h1")
 
-    assert (done.returncode, done.stderr) == (1, 'Machine "h1" already exists\n')
+    assert (done.returncode, done.stderr) == (1, 'Docker machine "h1" already exists\n')
 
 
 def test_a_damaged_machine_is_not_created_over(filled: Program) -> None:
@@ -274,7 +274,7 @@ def test_an_unknown_machine(filled: Program) -> None:
 
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == (
-        'Machine "nope" does not exist. Use "pymachine ls" to list machines. Use "pymachine create" to add a new one.\n'
+        'Docker machine "nope" does not exist. Use "pymachine ls" to list machines. Use "pymachine create" to add a new one.\n'
     )
 
 
@@ -355,7 +355,7 @@ def test_remove_goes_on_after_a_failure(program: Program) -> None:
 
     assert done.returncode == 1
     assert "Successfully removed a" in done.stdout
-    assert done.stderr.startswith('Error removing host "nope": Machine "nope" does not exist.')
+    assert done.stderr.startswith('Error removing host "nope": Docker machine "nope" does not exist.')
 
 
 def test_forced_removal_of_what_is_not_there_exits_0(program: Program) -> None:
@@ -425,7 +425,7 @@ def test_many_creates_of_one_name_have_one_winner(program: Program) -> None:
 
     assert sorted(process.returncode for process in processes) == [0, 1, 1, 1, 1]
     losers = [error for process, error in zip(processes, errors, strict=True) if process.returncode]
-    assert all('Machine "same" already exists' in error or "is in use by" in error for error in losers), losers
+    assert all('Docker machine "same" already exists' in error or "is in use by" in error for error in losers), losers
 
 
 def test_a_machine_that_never_answers_is_a_row(program: Program) -> None:

@@ -198,7 +198,7 @@ def test_kill_and_restart_of_a_stopped_machine(m: Program, docker: dict[str, str
 def test_the_name_is_taken(m: Program) -> None:
     done = m.run("create", "m")
 
-    assert (done.returncode, done.stderr) == (1, 'Machine "m" already exists\n')
+    assert (done.returncode, done.stderr) == (1, 'Docker machine "m" already exists\n')
 
 
 def test_a_driver_option_that_is_wrong_makes_nothing(local: Program) -> None:

@@ -87,7 +87,7 @@ except MachineExists as error:
 """
     outputs = sorted(output.strip() for output, _ in run_together(team, program, tmp_path, 20))
 
-    assert outputs == ['Machine "web" already exists'] * 19 + ["made"]
+    assert outputs == ['Docker machine "web" already exists'] * 19 + ["made"]
     assert FileStore(tmp_path).load("web").name == "web"
 
 

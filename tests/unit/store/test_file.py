@@ -71,7 +71,7 @@ def test_everything_is_private(store: FileStore) -> None:
 def test_a_name_is_taken_once(store: FileStore) -> None:
     store.create(record())
 
-    with pytest.raises(MachineExists, match='Machine "web" already exists'):
+    with pytest.raises(MachineExists, match='Docker machine "web" already exists'):
         store.create(record(driver="other"))
     assert store.load("web").driver == "none"
 
