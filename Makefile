@@ -21,7 +21,7 @@ demo: setup
 test:
 	@scripts/setup --tests
 	@PYTHONPATH=tests .venv/bin/python -m support.sweep
-	scripts/sandbox $(PYTEST) $(ARGS)
+	PYMACHINE_NO_SKIPS=1 scripts/sandbox $(PYTEST) $(ARGS)
 
 unit:
 	@scripts/setup --lint
