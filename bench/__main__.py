@@ -1,4 +1,4 @@
-"""``make bench``, or ``python -m bench [engine|create]``: needs root and ``scripts/setup --bench``."""
+"""``make bench``, or ``python -m bench [engine|create|ls]``: needs root and ``scripts/setup --bench``."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "tests")]
 
-from bench import create, engine  # noqa: E402
+from bench import create, engine, ls  # noqa: E402
 
-GROUPS = {"engine": engine.main, "create": create.main}
+GROUPS = {"engine": engine.main, "create": create.main, "ls": ls.main}
 
 
 def main(names: list[str]) -> None:

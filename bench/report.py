@@ -37,6 +37,12 @@ def row(what: str, values: tuple[Sequence[float], Sequence[float]], unit: str = 
     print(f"  {what:<38} {mine:9.1f} {unit:<4} {other:9.1f} {unit:<4} {ratio}   [{spread}]", flush=True)
 
 
+def single(what: str, values: Sequence[float], unit: str = "ms", scale: float = 1000) -> None:
+    """One line of one side: median and range."""
+    spread = f"{min(values) * scale:.0f}-{max(values) * scale:.0f}"
+    print(f"  {what:<38} {statistics.median(values) * scale:9.1f} {unit:<4} {'':22}   [{spread}]", flush=True)
+
+
 def columns(ours: str, theirs: str) -> None:
     """The head of the table."""
     print(f"  {'':<38} {ours:>14} {theirs:>14}   ratio   [ranges]")
