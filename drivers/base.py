@@ -152,10 +152,12 @@ class Driver(ABC):
 
     def renamed(self) -> None:
         """The machine's name has changed to the context's: bring names outside up to date; fine when they are."""
+        return None
 
     def expire(self, at: datetime) -> None:
         """The host is to go by itself at *at* (aware), even when nobody runs pymachine any more: ask the outside to see
         to it, where it can. Only called after `create`; a process on this computer removes the machine too."""
+        return None
 
     @abstractmethod
     def state(self) -> State:

@@ -84,7 +84,7 @@ def is_foreign(store: Store, machine_name: str) -> bool:
         ours = glance(store.certs_dir() / "ca.pem")
     except MachineError:
         return False
-    return own is not None and ours is not None and own.public_key != ours.public_key
+    return own is not None and (ours is None or own.public_key != ours.public_key)
 
 
 def weakness(pair: Pair, ca: Pair | None = None) -> str:
