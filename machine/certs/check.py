@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import io
 import json
 import socket
 import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from pymachine.machine.certs.answer import split
 from pymachine.machine.errors import CertificateError, MachineError
 from pymachine.machine.ssh.dial import connect_within
 
@@ -176,26 +176,15 @@ def _exchange(target: _Target, connection: ssl.SSLSocket) -> bytes:
     raise target.failed("answers with more than a version")
 
 
-class _Answer(io.BytesIO):
-    """What http.client wants of a socket."""
-
-    def makefile(self, mode: str, buffering: int = -1) -> io.BytesIO:
-        return self
-
-
 def _parse_version(answer: bytes, target: _Target) -> EngineVersion:
-    from http.client import HTTPException, HTTPResponse
-
-    response = HTTPResponse(cast(socket.socket, _Answer(answer)))
     try:
-        response.begin()
-        body = response.read()
-    except (HTTPException, ValueError) as error:
+        status, body = split(answer)
+    except ValueError as error:
         raise target.failed("gives no HTTP answer" if answer else "closes the connection") from error
     document = _json_object(body)
-    if response.status != 200:
+    if status != 200:
         message = _printable(" ".join(str(document.get("message", "")).split())[:200])
-        raise target.failed(f"answers HTTP {response.status}{': ' if message else ''}{message}")
+        raise target.failed(f"answers HTTP {status}{': ' if message else ''}{message}")
     if not isinstance(document.get("Version"), str):
         raise target.failed("is no container engine: its answer holds no version")
     fields = ("Version", "ApiVersion", "MinAPIVersion", "Os", "Arch")
