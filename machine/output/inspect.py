@@ -36,8 +36,8 @@ def document(machine: Machine) -> dict[str, Any]:
 def _driver(machine: Machine) -> dict[str, Any]:
     record, swarm = machine.record, machine.swarm
     resources = record.resources
-    key = machine.directory / "id_ed25519"
-    base = {
+    key = machine.directory / str(resources.get("ssh_key", "id_ed25519"))
+    found = {
         "IPAddress": str(resources.get("address", "")),
         "MachineName": machine.name,
         "SSHUser": str(resources.get("ssh_user", "root" if key.exists() else "")),
@@ -48,7 +48,8 @@ def _driver(machine: Machine) -> dict[str, Any]:
         "SwarmHost": swarm.host if swarm.wanted else "",
         "SwarmDiscovery": swarm.discovery,
     }
-    return base | {_camel(name): value for name, value in record.options.items()}
+    # What the driver found out counts more than what was asked for: an SSH user may come from ssh_config.
+    return found | {_camel(name): value for name, value in record.options.items() if not found.get(_camel(name))}
 
 
 def engine_options(engine: EngineOptions) -> dict[str, Any]:
