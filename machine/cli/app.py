@@ -69,6 +69,12 @@ def _version(ctx: click.Context, param: click.Parameter, wanted: bool) -> None:
     metavar="PATH",
     help="Where machines are stored. [default: ~/.pymachine] [$MACHINE_STORAGE_PATH]",
 )
+@click.option("--tls-ca-cert", metavar="FILE", help="For create: the CA to use. [$MACHINE_TLS_CA_CERT]")
+@click.option("--tls-ca-key", metavar="FILE", help="Its private key. [$MACHINE_TLS_CA_KEY]")
+@click.option(
+    "--tls-client-cert", metavar="FILE", help="For create: the client certificate. [$MACHINE_TLS_CLIENT_CERT]"
+)
+@click.option("--tls-client-key", metavar="FILE", help="Its private key. [$MACHINE_TLS_CLIENT_KEY]")
 @click.option("--native-ssh", is_flag=True, hidden=True, help="Accepted for docker-machine's scripts; no effect.")
 @click.option("--github-api-token", hidden=True, help="Accepted for docker-machine's scripts; no effect.")
 @click.option("--bugsnag-api-token", hidden=True, help="Accepted for docker-machine's scripts; no effect.")
@@ -78,15 +84,15 @@ def _version(ctx: click.Context, param: click.Parameter, wanted: bool) -> None:
 @click.pass_context
 def application(
     ctx: click.Context,
+    /,
     *,
     debug: bool,
     storage_path: str | None,
-    native_ssh: bool,
-    github_api_token: str | None,
-    bugsnag_api_token: str | None,
+    **others: str | bool | None,
 ) -> None:
     """Create and manage machines that run containers."""
     ctx.obj.storage_path = storage_path
+    ctx.obj.tls_flags = {f"--{name.replace('_', '-')}": value for name, value in others.items() if "tls_" in name}
     ctx.obj.debug = debug or ctx.obj.debug
     if ctx.obj.debug:
         _log()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -16,7 +16,11 @@ from pymachine.machine.cli.invocation import Invocation, current
 from pymachine.machine.config import EngineOptions, SwarmOptions
 from pymachine.machine.errors import MachineError
 
+if TYPE_CHECKING:
+    from pymachine.machine.operations.create import Request
+
 TIMEOUT = 600.0
+MAX_PARALLEL = 4
 SWARM_NOTICE = "Swarm provisioning is not in this version yet: the --swarm flags are recorded, and nothing more."
 
 
@@ -80,6 +84,20 @@ def _many(flag: str, name: str, metavar: str, text: str) -> Callable[[Decorated]
 )
 @click.option("--swarm-addr", default="", metavar="ADDRESS", help="The address to advertise.")
 @click.option("--swarm-experimental", is_flag=True, help="Recorded only.")
+@click.option(
+    "--ttl",
+    default="",
+    metavar="SPAN",
+    help="Remove the machine by itself after 45m, 2h30m, 7d…, whoever is there then.",
+)
+@click.option("-n", "--number", type=click.IntRange(1, 1000), metavar="N", help="Make N machines: NAME-1 to NAME-N.")
+@click.option(
+    "--max-parallel",
+    type=click.IntRange(1, 100),
+    default=MAX_PARALLEL,
+    metavar="K",
+    help=f"Make at most K machines at a time. [default: {MAX_PARALLEL}]",
+)
 @click.argument("names", nargs=-1, metavar="NAME")
 @click.pass_context
 def create(ctx: click.Context, /, names: tuple[str, ...], **_: Any) -> None:
@@ -96,6 +114,8 @@ def create(ctx: click.Context, /, names: tuple[str, ...], **_: Any) -> None:
 
 
 def _create(ctx: click.Context, invocation: Invocation, name: str) -> None:
+    from pymachine.machine.certs.provided import Provided, take_in
+    from pymachine.machine.lifetime.duration import parse_span
     from pymachine.machine.operations import create as operation
 
     params, environ = ctx.params, invocation.environ
@@ -109,11 +129,15 @@ def _create(ctx: click.Context, invocation: Invocation, name: str) -> None:
         tls_san=params["tls_san"],
         key_type=params["tls_key_type"] or environ.get("MACHINE_TLS_KEY_TYPE", ""),
         timeout=params["timeout"],
+        ttl=parse_span(params["ttl"]) if params["ttl"] else 0,
     )
+    if params["number"]:
+        return _create_many(invocation, request, params["number"], params["max_parallel"])
     try:
         with invocation.progress() as report:
             if request.swarm.wanted:
                 report.warn(SWARM_NOTICE)
+            take_in(invocation.store, Provided.of(invocation.tls_flags, environ), report.say)
             operation.create(invocation.store, request, report)
             report.say(
                 "To see how to connect your Docker Client to the Docker Engine running on this virtual machine, "
@@ -121,6 +145,24 @@ def _create(ctx: click.Context, invocation: Invocation, name: str) -> None:
             )
     except KeyboardInterrupt:
         raise Interrupted(_after_interrupt(invocation, name)) from None
+
+
+def _create_many(invocation: Invocation, request: Request, number: int, most: int) -> None:
+    from pymachine.machine.certs.provided import Provided, take_in
+    from pymachine.machine.operations.many import create_many, numbered
+
+    with invocation.progress(live=False) as report:
+        if request.swarm.wanted:
+            report.warn(SWARM_NOTICE)
+        take_in(invocation.store, Provided.of(invocation.tls_flags, invocation.environ), report.say)
+        try:
+            create_many(invocation.store, numbered(request, number), report, most=most)
+        except KeyboardInterrupt:
+            raise Interrupted(
+                "Interrupted: run the same create again to go on with those that are not finished, or remove them: "
+                f"pymachine rm {request.name}-…"
+            ) from None
+        report.say(f"To see how to connect your Docker Client to one of them, run: pymachine env {request.name}-1")
 
 
 def _after_interrupt(invocation: Invocation, name: str) -> str:

@@ -23,13 +23,20 @@ class Invocation:
         self.storage_path = storage_path
         self.debug = debug
         self.environ = os.environ
+        self.tls_flags: dict[str, str | None] = {}
+        """The global ``--tls-*`` flags that were given."""
 
     @cached_property
     def store(self) -> Store:
         """The store the user means; opening makes nothing."""
         from pymachine.store.open import open_store
 
-        return open_store(self.storage_path, self.environ)
+        store = open_store(self.storage_path, self.environ)
+        if store.expiring():
+            from pymachine.machine.lifetime.watcher import ensure_watched
+
+            ensure_watched(store)
+        return store
 
     def names(self, names: tuple[str, ...]) -> list[str]:
         """The names given, else ``default`` when there is such a machine."""
