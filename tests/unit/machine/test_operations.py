@@ -1,5 +1,7 @@
 """Operations, and what their failures leave; the driver is a fake so that it fails when it is told to."""
 
+import threading
+
 import pytest
 
 from pymachine.drivers.base import State
@@ -266,6 +268,38 @@ def test_a_machine_of_a_driver_that_is_not_installed(store: FileStore, world: Wo
 
     assert (row.driver, row.state) == ("gone", "Error")
     assert "gone" in row.error
+
+
+def test_what_is_known_of_a_machine_whose_engine_does_not_answer(
+    store: FileStore, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make(store)
+    answer = threading.Event()
+    monkeypatch.setattr(check, "check_engine", lambda *given: answer.wait(30))
+    try:
+        (row,) = observe(load_all(store)[0], "tcp://10.0.0.2:2376", timeout=0.3)
+    finally:
+        answer.set()
+
+    assert (row.state, row.url, row.active, row.docker) == ("Running", "tcp://10.0.0.2:2376", "*", "Unknown")
+    assert row.error == "the engine does not answer within 0.3 s"
+
+
+def test_a_machine_whose_driver_does_not_answer_is_a_timeout(store: FileStore, world: World) -> None:
+    make(store)
+    (row,) = observe(load_all(store)[0], "", timeout=0)
+
+    assert (row.name, row.driver, row.state, row.url, row.error) == ("m", "fake", "Timeout", "", "")
+
+
+def test_options_of_the_wrong_kind_harm_no_other_machine(store: FileStore, world: World) -> None:
+    make(store)
+    odd = store.load(make(store, "odd").name)
+    odd.engine, odd.swarm = {"labels": 5}, {"master": True, "discovery": ["x"]}
+    store.save(odd)
+    rows = {row.name: row for row in observe(load_all(store)[0], "", engines=False)}
+
+    assert (rows["m"].state, rows["odd"].labels) == ("Running", ())
 
 
 def test_a_certificate_that_expires_soon_is_told_in_the_list(

@@ -42,6 +42,21 @@ def test_more_items_than_threads() -> None:
     assert [outcome.value for outcome in together(lambda number: number, list(range(50)), most=3)] == list(range(50))
 
 
+def test_calls_that_wait_for_each_other_are_all_under_way_at_last() -> None:
+    together_at_last = threading.Barrier(50)
+
+    outcomes = together(lambda number: together_at_last.wait(30), list(range(50)), timeout=30)
+
+    assert all(outcome.finished and outcome.error is None for outcome in outcomes)
+
+
+def test_calls_that_end_at_once_need_few_threads() -> None:
+    threads: set[int] = set()
+    together(lambda number: threads.add(threading.get_ident()), list(range(500)), most=4)
+
+    assert len(threads) <= 4
+
+
 def test_nothing_to_do() -> None:
     assert together(lambda number: number, []) == []
 
