@@ -5,6 +5,7 @@ A record is plain data and holds no absolute path and no credential, so it can b
 
 from __future__ import annotations
 
+import contextlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
@@ -91,6 +92,11 @@ class Store(ABC):
     def id(self) -> str:
         """A UUID made with the store; asking for it makes the store."""
 
+    @property
+    def location(self) -> str:
+        """What ``--storage-path`` must be so that another process opens this store; empty when none can."""
+        return ""
+
     @abstractmethod
     def names(self) -> list[str]:
         """Names of all machines, damaged ones too; empty (and nothing made) when there is no store."""
@@ -124,6 +130,10 @@ class Store(ABC):
         """Machines that have an ``expires_at``, with that moment (empty when it cannot be read); quick. May name some
         that are gone."""
         return {}
+
+    def watch(self, *, wait: float = 0) -> AbstractContextManager[None]:
+        """The sole right to remove machines that expire, while the block runs. Raises `StoreBusy`."""
+        return contextlib.nullcontext()
 
     def forget_expiry(self, name: str) -> None:
         """Drop *name* from `expiring`, since it is gone or expires no more."""

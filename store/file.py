@@ -57,6 +57,11 @@ class FileStore(Store):
         self._ensure()
         return self._id
 
+    @property
+    def location(self) -> str:
+        """The directory."""
+        return str(self.root)
+
     def names(self) -> list[str]:
         """Names of all machines, damaged ones too, sorted."""
         with storage_errors("cannot read the store", self._machines):
@@ -154,6 +159,10 @@ class FileStore(Store):
     def expiring(self) -> Mapping[str, str]:
         """By the index; see `ExpiringIndex`."""
         return self._expiring.moments()
+
+    def watch(self, *, wait: float = 0) -> AbstractContextManager[None]:
+        """A lock of its own; `StoreBusy` after *wait* seconds."""
+        return locks.hold(self.root / "locks" / "expiry.lock", "The removal of expired machines", "expiry", wait=wait)
 
     def forget_expiry(self, name: str) -> None:
         """Drop it from the index."""

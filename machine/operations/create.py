@@ -24,6 +24,7 @@ from pymachine.machine.errors import (
     MachineNotFound,
     PreCreateCheckFailed,
 )
+from pymachine.machine.lifetime.duration import moment_after
 from pymachine.machine.machine import Machine
 from pymachine.machine.names import check_name
 from pymachine.machine.operations import converge
@@ -56,6 +57,10 @@ class Request:
     """Of the machine's certificate, and of the CA and client certificate when they are made for it: one of
     `pymachine.machine.certs.keytype.KEY_TYPES`; empty for the default."""
     timeout: float = TIMEOUT
+    ttl: float = 0
+    """Seconds after which the machine is removed by itself; 0: never."""
+    fleet: Mapping[str, Any] = field(default_factory=dict)
+    """See `pymachine.store.base.Record`."""
 
 
 def create(store: Store, request: Request, report: Report) -> Machine:
@@ -77,6 +82,7 @@ def create(store: Store, request: Request, report: Report) -> Machine:
             report.say(f'Resuming the create of "{machine.name}" where it stopped...')
         else:
             store.create(machine.record)
+            _see_to_expiry(store, machine.record)
         try:
             return _make(machine, report, deadline)
         except MachineError as error:
@@ -119,7 +125,16 @@ def _record(request: Request, kind: type[Driver]) -> Record:
         swarm=request.swarm.to_json(),
         tls_san=list(request.tls_san),
         tls={"key_type": key_type(request.key_type)} if request.key_type else {},
+        fleet=dict(request.fleet),
+        expires_at=moment_after(request.ttl) if request.ttl else "",
     )
+
+
+def _see_to_expiry(store: Store, record: Record) -> None:
+    if record.expires_at:
+        from pymachine.machine.lifetime.watcher import ensure_watched
+
+        ensure_watched(store)
 
 
 def _resumed(found: Record, wanted: Record) -> Record:
@@ -176,6 +191,8 @@ def _make(machine: Machine, report: Report, deadline: Deadline) -> Machine:
         converge.prepare()
     driver.create()
     machine.save()
+    if machine.record.expires_at:
+        driver.expire(datetime.fromisoformat(machine.record.expires_at))
     if driver.features.provisions:
         report.stage("Waiting for machine to be running, this may take a few minutes...")
         converge.provision(machine, driver, report, deadline)

@@ -49,6 +49,11 @@ class Row:
         return f"v{self.docker_version}" if self.docker_version else "Unknown"
 
     @property
+    def expires_at(self) -> str:
+        """When the machine is removed by itself (RFC 3339); empty when it is not."""
+        return self.machine.record.expires_at if self.machine else ""
+
+    @property
     def certificate(self) -> Expiry | None:
         """Which of the machine's certificates expires first; read when it is asked for."""
         from pymachine.machine.certs.expiry import expiry

@@ -117,6 +117,8 @@ def _ours(machine: Machine) -> dict[str, Any]:
         "Phase": record.phase,
         "Resources": record.resources,
         "Provisioned": record.provisioned,
+        "ExpiresAt": record.expires_at,
+        "Fleet": str(record.fleet.get("name", "")),
     }
 
 

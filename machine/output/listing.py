@@ -32,14 +32,22 @@ FIELDS: Mapping[str, str] = {
     "ResponseTime": "RESPONSE",
     "Labels": "LABELS",
     "CertificateExpires": "CERTIFICATE_EXPIRES",
+    "ExpiresAt": "EXPIRES_AT",
 }
 """What templates may use of a row, with the heading that ``table`` prints over it."""
 _ESCAPES = {"\\t": "\t", "\\n": "\n"}
 
 
 def as_table(rows: Sequence[Row]) -> str:
-    """docker-machine's columns."""
-    return table(HEADER, [_cells(row) for row in rows])
+    """docker-machine's columns; before the last how long it is until a machine goes by itself, if one does."""
+    cells = [_cells(row) for row in rows]
+    if not any(row.expires_at for row in rows):
+        return table(HEADER, cells)
+    from pymachine.machine.lifetime.duration import until
+
+    spans = (until(row.expires_at) for row in rows)
+    with_spans = [(*line[:-1], span, line[-1]) for line, span in zip(cells, spans, strict=True)]
+    return table((*HEADER[:-1], "EXPIRES", HEADER[-1]), with_spans)
 
 
 def as_json(rows: Sequence[Row]) -> str:
@@ -107,6 +115,7 @@ def _fields(row: Row) -> dict[str, Any]:
         "Error": row.error,
         "ResponseTime": round(row.seconds, 3),
         "CertificateExpires": f"{certificate.at:%Y-%m-%dT%H:%M:%SZ}" if certificate else None,
+        "ExpiresAt": row.expires_at or None,
     }
 
 
@@ -123,7 +132,7 @@ def _struct(row: Row) -> Struct:
             "EngineOptions": Struct("EngineOptions", engine_options(machine.engine)),
         }
     fields = {**_fields(row), **options, "ResponseTime": duration(row.seconds)}
-    fields["CertificateExpires"] = fields["CertificateExpires"] or ""
+    fields |= {name: fields[name] or "" for name in ("CertificateExpires", "ExpiresAt")}
     return Struct("machine", {name: fields[name] for name in FIELDS})
 
 

@@ -1,0 +1,1 @@
+"""Machines that live for a time only (``--ttl``): how long, and the process that removes them when it is over."""
