@@ -24,6 +24,8 @@ class Dialect:
     hint: str
     quote: Callable[[str], str]
     join: Callable[[list[str]], str] = " ".join
+    separator: str = ""
+    """What must end a line before one of another kind, since ``eval $(...)`` makes one line of all."""
 
     def set(self, name: str, value: str) -> str:
         """The line that sets a variable."""
@@ -32,6 +34,17 @@ class Dialect:
     def unset(self, name: str) -> str:
         """The line that unsets a variable."""
         return self.unassign.format(name=name)
+
+    def lines(self, values: Mapping[str, str | None]) -> list[str]:
+        """The lines that set variables, and unset those of value ``None``."""
+        found: list[str] = []
+        former: bool | None = None
+        for name, value in values.items():
+            if former not in (None, value is None):
+                found[-1] += self.separator
+            found.append(self.unset(name) if value is None else self.set(name, value))
+            former = value is None
+        return found
 
     def usage(self, argv: list[str]) -> str:
         """The two comment lines that say how to use the output."""
@@ -62,7 +75,7 @@ def _quoted_program(argv: list[str]) -> str:
     return " ".join([program, *argv[1:]])
 
 
-SH = Dialect("export {name}={value}", "unset {name}", "#", "# eval $({command})", _escaped('\\"$`'), shlex.join)
+SH = Dialect("export {name}={value}", "unset {name}", "#", "# eval $({command})", _escaped('\\"$`'), shlex.join, ";")
 
 DIALECTS: Mapping[str, Dialect] = {
     "sh": SH,

@@ -42,8 +42,7 @@ def env(swarm: bool, shell: str, unset: bool, no_proxy: bool, format_: str, name
     values = _unset(invocation, no_proxy=no_proxy) if unset else _set(invocation, names, swarm=swarm, no_proxy=no_proxy)
     if spoken is None:
         return write_json({"Variables": values})
-    lines = [spoken.unset(name) if value is None else spoken.set(name, value) for name, value in values.items()]
-    sys.stdout.write("".join(f"{line}\n" for line in [*lines, spoken.usage(_typed())]))
+    sys.stdout.write("".join(f"{line}\n" for line in [*spoken.lines(values), spoken.usage(_typed())]))
 
 
 @click.command(cls=Command, context_settings=SETTINGS)
