@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 GROUP = "pymachine.drivers"
 OURS: Mapping[str, str] = {
     "generic": "pymachine.drivers.generic:GenericDriver",
+    "libvirt": "pymachine.drivers.libvirt:LibvirtDriver",
     "local": "pymachine.drivers.local:LocalDriver",
     "none": "pymachine.drivers.none:NoneDriver",
 }
