@@ -120,3 +120,11 @@ def test_image_ls_with_an_image(fleet: Fleet, images: str) -> None:
     rows = check("image-ls", fleet.program.ok("image", "ls", "--format", "json", env=env))
 
     assert "debian-12" in [name for row in rows for name in row["Names"]]
+
+
+def test_context_ls(fleet: Fleet, tmp_path: Path) -> None:
+    env = {"DOCKER_CONFIG": str(tmp_path)}
+    fleet.program.ok("context", "create", "m0", env=env)
+    rows = check("context-ls", fleet.program.ok("context", "ls", "--format", "json", env=env))
+
+    assert [(row["Machine"], row["Kind"], row["Current"]) for row in rows] == [("m0", "tls", False), ("m1", "", False)]
