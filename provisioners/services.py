@@ -68,7 +68,9 @@ class OpenRC:
         return Run(("rc-update", "add", paths.ENGINE_SERVICE, "default"))
 
     def restart(self) -> Action:
-        return Run(("rc-service", paths.ENGINE_SERVICE, "restart"))
+        # In two steps: some versions' own restart can lose the note that the service is started.
+        service = paths.ENGINE_SERVICE
+        return Run(shell=f"rc-service --ifstarted {service} stop && rc-service {service} start")
 
     def reload(self) -> Action:
         return Run(("rc-service", paths.ENGINE_SERVICE, "reload"))
