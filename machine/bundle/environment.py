@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -12,10 +13,12 @@ if TYPE_CHECKING:
 NAMES = ("DOCKER_TLS_VERIFY", "DOCKER_HOST", "DOCKER_CERT_PATH", "DOCKER_MACHINE_NAME")
 
 
-def variables(connection: Connection, machine_name: str) -> dict[str, str]:
-    """What a Docker client reads, in the order it is printed."""
+def variables(connection: Connection, machine_name: str, *, windows: bool = os.name == "nt") -> dict[str, str]:
+    """What a Docker client reads, in the order it is printed. Compose on Windows is told to translate paths; that is
+    never unset, since it holds for all engines."""
     values = ("1", connection.url, str(connection.cert_path), machine_name)
-    return dict(zip(NAMES, values, strict=True))
+    found = dict(zip(NAMES, values, strict=True))
+    return found | ({"COMPOSE_CONVERT_WINDOWS_PATHS": "true"} if windows else {})
 
 
 def with_host(environ: Mapping[str, str], host: str) -> tuple[str, str]:

@@ -52,7 +52,8 @@ class DockerContexts:
     @classmethod
     def of(cls, environ: Mapping[str, str]) -> DockerContexts:
         """Those that the docker command line would use."""
-        return cls(Path(environ.get("DOCKER_CONFIG") or Path(environ.get("HOME") or Path.home()) / ".docker"))
+        home = environ.get("HOME") if os.name != "nt" else environ.get("USERPROFILE")
+        return cls(Path(environ.get("DOCKER_CONFIG") or Path(home or Path.home()) / ".docker"))
 
     def ours(self) -> Iterator[DockerContext]:
         """Every context that pymachine made, whatever the store; damaged files are passed over."""

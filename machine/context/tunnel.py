@@ -17,9 +17,8 @@ from pathlib import Path
 from pymachine.machine.errors import MachineError, SSHError
 from pymachine.machine.ssh.base import SSHEndpoint
 from pymachine.machine.ssh.connect import check_words
-from pymachine.machine.ssh.openssh import options, require
+from pymachine.machine.ssh.openssh import command_line, options, require
 
-ENGINE_SOCKET = "/var/run/docker.sock"
 OPENING = 30.0
 """Seconds that opening may take."""
 LARGEST_ANSWER = 1 << 20
@@ -49,7 +48,7 @@ class Tunnel:
         self._check_paths()
         self.close()
         self._control.unlink(missing_ok=True)
-        words = [*self._command(endpoint), "-f", "-N", "-T", "-L", f"{self.socket}:{ENGINE_SOCKET}"]
+        words = [*self._command(endpoint), "-f", "-N", "-T", "-L", f"{self.socket}:{_engine_socket(endpoint)}"]
         _run([*words, "-o", "BatchMode=yes", f"{endpoint.user}@{endpoint.host}"])
         try:
             self._check_engine(endpoint)
@@ -63,6 +62,8 @@ class Tunnel:
 
     def version(self) -> str:
         """The version of the engine that answers through it; empty when none does."""
+        if not self.socket.exists():
+            return ""
         from http.client import HTTPConnection, HTTPException
 
         request = HTTPConnection("docker")
@@ -104,6 +105,8 @@ class Tunnel:
         ]
 
     def _check_paths(self) -> None:
+        if not hasattr(socket, "AF_UNIX"):
+            raise MachineError("contexts by SSH need Unix sockets, which Python does not have on this system")
         longest = max(len(bytes(self.socket)), len(bytes(self._control)) + _SUFFIX)
         if longest > LONGEST_PATH:
             raise MachineError(
@@ -114,10 +117,26 @@ class Tunnel:
     def _check_engine(self, endpoint: SSHEndpoint) -> None:
         if not self.answers():
             raise MachineError(
-                f"the engine does not answer through SSH: user {endpoint.user} cannot use {ENGINE_SOCKET} on the host, "
+                f"the engine does not answer through SSH: user {endpoint.user} may not use its socket on the host, "
                 "or nobody listens there",
                 hint=f"On the host: sudo usermod -aG docker {endpoint.user}; see also: pymachine logs",
             )
+
+
+def _engine_socket(endpoint: SSHEndpoint) -> str:
+    """Where our engine listens on the host: beside a Docker that was there before, it has a socket of its own."""
+    from pymachine.provisioners.neighbours import SOCKET_BESIDE, UNIX_SOCKET
+
+    usual, beside = (url.removeprefix("unix://") for url in (UNIX_SOCKET, SOCKET_BESIDE))
+    question = command_line(endpoint, [f"if [ -S {beside} ]; then echo {beside}; fi"], interactive=False)
+    try:
+        done = subprocess.run(question, stdin=subprocess.DEVNULL, capture_output=True, timeout=OPENING, text=True)
+    except subprocess.TimeoutExpired:
+        raise SSHError(f"{endpoint.host} did not answer by SSH within {OPENING:g} s") from None
+    if done.returncode:
+        said = done.stderr.strip().splitlines()
+        raise SSHError(f"cannot reach {endpoint.host} by SSH: {said[-1] if said else 'ssh failed'}")
+    return beside if done.stdout.strip() == beside else usual
 
 
 def _run(words: list[str]) -> None:

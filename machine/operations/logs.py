@@ -11,6 +11,7 @@ from pymachine.machine.errors import MachineError
 from pymachine.machine.log.file import WorkLog
 from pymachine.machine.machine import Machine
 from pymachine.machine.ssh.base import SSHSession
+from pymachine.provisioners.paths import ENGINE_LOG
 
 CONNECT = 20.0
 """Seconds that reaching the host may take."""
@@ -19,8 +20,6 @@ ANSWER = 30.0
 PAUSE = 0.5
 """Seconds between two looks while following."""
 UNIT = "pyengine"
-FILE = "/var/log/pyengine.log"
-"""Where the engine's output goes on hosts without systemd."""
 _CURSOR = "-- cursor: "
 
 
@@ -80,6 +79,6 @@ def script(lines: int, cursor: str) -> str:
     return (
         "if command -v journalctl >/dev/null 2>&1; then "
         f"exec journalctl --unit={UNIT} --no-pager --quiet --output=short-iso --show-cursor {journal}; fi; "
-        f"[ -e {FILE} ] || exit 0; size=$(wc -c <{FILE}) || exit; "
-        f'head -c "$size" {FILE} | {wanted}; echo "{_CURSOR}$size"'
+        f"[ -e {ENGINE_LOG} ] || exit 0; size=$(wc -c <{ENGINE_LOG}) || exit; "
+        f'head -c "$size" {ENGINE_LOG} | {wanted}; echo "{_CURSOR}$size"'
     )

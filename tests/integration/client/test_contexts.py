@@ -1,6 +1,5 @@
 """``use`` and ``context`` with the real docker command line."""
 
-import json
 import os
 import shutil
 import subprocess
@@ -10,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from support.program import Program, environment
+from support.schemas import check
 
 pytestmark = pytest.mark.root
 
@@ -75,6 +75,27 @@ def test_by_ssh_with_the_engines_port_closed(pair: Program) -> None:
         opened(pair, "two")
 
 
+def test_beside_a_docker_the_right_engine_is_reached(pair: Program) -> None:
+    """There our engine has a socket of its own; Docker's is left alone (provisioners/neighbours.py)."""
+    serve = (
+        "import http.server, socketserver\n"
+        "class H(http.server.BaseHTTPRequestHandler):\n"
+        "    address_string = lambda self: ''\n"
+        "    def do_GET(self):\n"
+        '        body = b\'{"Version": "9.9", "Name": "beside"}\'\n'
+        "        self.send_response(200); self.send_header('Content-Length', str(len(body))); self.end_headers()\n"
+        "        self.wfile.write(body)\n"
+        "socketserver.UnixStreamServer('/run/pyengine.sock', H).serve_forever()\n"
+    )
+    pair.ok("ssh", "one", "cat >/tmp/beside.py", stdin=serve)
+    pair.ok("ssh", "one", "systemd-run -q --unit beside python3 /tmp/beside.py; sleep 1; test -S /run/pyengine.sock")
+    try:
+        pair.ok("use", "--ssh", "one")
+        assert host_of(pair) == "beside"
+    finally:
+        pair.ok("ssh", "one", "systemctl stop beside; rm -f /run/pyengine.sock")
+
+
 def test_a_stop_and_a_start_later_the_context_works_again(pair: Program) -> None:
     pair.ok("use", "--ssh", "two")
     pair.ok("stop", "two")
@@ -95,7 +116,7 @@ def test_new_certificates_reach_the_context(pair: Program, docker_config: Path) 
 
 def test_the_list(pair: Program) -> None:
     pair.ok("context", "create", "one")
-    rows = {row["Machine"]: row for row in json.loads(pair.ok("context", "ls", "--format", "json"))}
+    rows = {row["Machine"]: row for row in check("context-ls", pair.ok("context", "ls", "--format", "json"))}
 
     assert (rows["one"]["Context"], rows["one"]["Kind"], rows["one"]["Current"]) == ("one", "tls", False)
     assert rows["two"]["Context"] == ""

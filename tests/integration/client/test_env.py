@@ -33,7 +33,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
     program = Program(tmp_path_factory.mktemp("env") / "we ird $HOME 'q' `id` \\b")
     program.ok("create", "-d", "none", "--url", "tcp://127.0.0.1:1", "m")
     directory = program.store / "machines" / "m"
-    issue_server(FileStore(program.store), "m", ["127.0.0.1"], ())
+    issue_server(FileStore(program.store), "m", ["127.0.0.1"], [])
     with tls_engine(directory) as url:
         record = json.loads((directory / "record.json").read_text())
         record["options"]["url"] = url

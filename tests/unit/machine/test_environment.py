@@ -18,6 +18,10 @@ def test_variables_in_docker_machines_order() -> None:
     ]
 
 
+def test_compose_on_windows_is_told_to_translate_paths() -> None:
+    assert variables(CONNECTION, "m", windows=True)["COMPOSE_CONVERT_WINDOWS_PATHS"] == "true"
+
+
 def test_flags_are_five_lines_with_quoted_paths() -> None:
     assert flags(CONNECTION).split("\n") == [
         "--tlsverify",
