@@ -21,10 +21,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from pymachine.machine.ssh.base import SSHEndpoint
 from pymachine.store.base import Journal
+
+if TYPE_CHECKING:
+    from pymachine.machine.ssh.base import SSHEndpoint
 
 
 class State(enum.StrEnum):

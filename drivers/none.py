@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 from urllib.parse import SplitResult, urlsplit
 
 from pymachine.drivers import options
 from pymachine.drivers.base import Driver, Features, State
 from pymachine.machine.errors import DriverError, InvalidOption
-from pymachine.machine.ssh.base import SSHEndpoint
+
+if TYPE_CHECKING:
+    from pymachine.machine.ssh.base import SSHEndpoint
 
 SCHEMES = ("tcp", "unix", "http", "https", "ssh", "npipe", "fd")
 """What Docker clients take in ``DOCKER_HOST``."""

@@ -9,12 +9,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pymachine.machine.config import EngineOptions, SwarmOptions
 from pymachine.machine.errors import DriverError, InvalidName, MachineError, MachineNotFound
 from pymachine.machine.operations.report import Report, Silent
 
 if TYPE_CHECKING:
     from pymachine.drivers.base import Context, Driver
+    from pymachine.machine.config import EngineOptions, SwarmOptions
     from pymachine.store.base import Record, Store
 
 DEFAULT_TIMEOUT = 300.0
@@ -51,11 +51,15 @@ class Machine:
     @property
     def engine(self) -> EngineOptions:
         """What the engine was asked to be."""
+        from pymachine.machine.config import EngineOptions
+
         return EngineOptions.from_json(self.record.engine)
 
     @property
     def swarm(self) -> SwarmOptions:
         """What part in a cluster the machine was asked to take."""
+        from pymachine.machine.config import SwarmOptions
+
         return SwarmOptions.from_json(self.record.swarm)
 
     @property

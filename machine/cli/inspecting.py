@@ -11,7 +11,6 @@ from pymachine.machine.cli.formats import format_option, write_json
 from pymachine.machine.cli.invocation import current
 from pymachine.machine.errors import MachineError
 from pymachine.machine.machine import Several
-from pymachine.machine.operations.together import together
 
 
 @click.command(cls=Command, context_settings=SETTINGS)
@@ -36,6 +35,8 @@ def inspect(format_: str, names: tuple[str, ...]) -> None:
 @click.argument("names", nargs=-1, metavar="[NAME...]")
 def ip(format_: str, names: tuple[str, ...]) -> None:
     """Print the addresses of machines, one a line."""
+    from pymachine.machine.operations.together import together
+
     outcomes = together(lambda machine: machine.address(), current().several(names))
     if format_ == "json":
         write_json(
