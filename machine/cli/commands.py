@@ -27,6 +27,7 @@ class Entry:
 
 COMMANDS: Mapping[str, Entry] = {
     "active": Entry("listing", "active", "Print which machine is active"),
+    "apply": Entry("apply", "apply", "Make, change and remove machines as a fleet file says"),
     "completion": Entry("completion", "completion", "Print the completion script of a shell"),
     "config": Entry("environment", "config", "Print the connection flags for a machine"),
     "context": Entry("context", "context", "Make, list and remove docker contexts of machines"),

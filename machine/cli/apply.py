@@ -1,0 +1,80 @@
+"""``apply``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from pymachine.machine.cli.command import SETTINGS, Command, timeout_option
+from pymachine.machine.cli.create import MAX_PARALLEL, TIMEOUT
+from pymachine.machine.cli.driverflags import chosen_driver
+from pymachine.machine.cli.errors import Interrupted
+from pymachine.machine.cli.invocation import current
+from pymachine.machine.cli.prompt import confirmed
+from pymachine.machine.errors import MachineError
+
+if TYPE_CHECKING:
+    from pymachine.machine.fleet.plan import Plan
+
+
+@click.command(cls=Command, context_settings=SETTINGS)
+@click.option(
+    "-f",
+    "--file",
+    "file",
+    required=True,
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="The fleet file (YAML).",
+)
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@click.option("--dry-run", is_flag=True, help="Only show what would be done.")
+@click.option("--prune", is_flag=True, help="Remove machines that the fleet has made and names no longer.")
+@click.option("--replace", is_flag=True, help="Remove and make anew what cannot be changed otherwise.")
+@click.option(
+    "--max-parallel",
+    type=click.IntRange(1, 100),
+    default=MAX_PARALLEL,
+    metavar="K",
+    help=f"At most K machines at a time. [default: {MAX_PARALLEL}]",
+)
+@timeout_option("--timeout", default=TIMEOUT, text="The most that one machine may take.")
+def apply(file: Path, yes: bool, dry_run: bool, prune: bool, replace: bool, max_parallel: int, timeout: float) -> None:
+    """Make, change and remove machines until they are as a fleet file says; what is as wanted is left alone."""
+    from pymachine.machine.fleet.document import load_fleet
+    from pymachine.machine.fleet.plan import make_plan
+    from pymachine.machine.operations.apply import apply as operation
+    from pymachine.machine.operations.apply import check
+
+    invocation = current()
+    fleet = load_fleet(file, chosen_driver((), invocation.environ))
+    plan = make_plan(invocation.store, fleet, prune=prune)
+    _show(plan)
+    if dry_run or plan.idle:
+        return
+    check(plan, replace=replace)
+    if not yes and not _agreed():
+        return
+    try:
+        with invocation.progress(live=False) as report:
+            operation(invocation.store, plan, report, invocation.environ, most=max_parallel, timeout=timeout)
+    except KeyboardInterrupt:
+        raise Interrupted("Interrupted: run the same apply again to go on") from None
+
+
+def _show(plan: Plan) -> None:
+    click.echo(f"Fleet {plan.fleet.name} ({plan.fleet.path}):")
+    for step in plan.steps:
+        click.echo(step.line)
+    click.echo(plan.summary)
+
+
+def _agreed() -> bool:
+    answer = confirmed("Do this? (y/n): ")
+    if answer is None:
+        raise MachineError("nothing was done: there is nobody to ask", hint="Run it with -y.")
+    if not answer:
+        click.echo("Nothing was done.")
+    return answer
