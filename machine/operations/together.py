@@ -41,8 +41,10 @@ def together(
     """Run *call* on every item; outcomes in the order of *items*.
 
     After *timeout* seconds in all, those not finished are left to their (daemon) threads and returned with
-    ``finished`` false.
+    ``finished`` false; with no time at all nothing is begun.
     """
+    if timeout is not None and timeout <= 0:
+        return [Outcome(item) for item in items]
     return _Crew(call, items).run(timeout, most)
 
 
