@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from jsonschema import Draft202012Validator
 
+from support.certificates import Authority
 from support.fleet import REFUSED, engines, make_fleet, set_urls
 from support.program import Program
 from support.schemas import check, load, names
@@ -128,3 +129,22 @@ def test_context_ls(fleet: Fleet, tmp_path: Path) -> None:
     rows = check("context-ls", fleet.program.ok("context", "ls", "--format", "json", env=env))
 
     assert [(row["Machine"], row["Kind"], row["Current"]) for row in rows] == [("m0", "tls", False), ("m1", "", False)]
+
+
+def test_certificates_that_will_expire_are_seen_in_the_list(tmp_path: Path) -> None:
+    """The test's own are good for a day; the engine answers all the same."""
+    store = make_fleet(tmp_path / "store", [REFUSED])
+    directory = store.machine_dir("m0")
+    authority = Authority.make(directory)
+    for name, path in zip(("cert.pem", "key.pem"), authority.issue("client"), strict=True):
+        path.replace(directory / name)
+    authority.issue("server", "127.0.0.1")
+    with engines(store, 1) as urls:
+        set_urls(store, urls)
+        (row,) = check("ls", Program(store.root).ok("ls", "--format", "json"))
+        table = Program(store.root).ok("ls")
+
+    assert row["DockerVersion"] == f"v{ENGINE_VERSION}"
+    day = row["CertificateExpires"][:10]
+    assert row["Error"].endswith(f" expires on {day}")
+    assert row["Error"] in table

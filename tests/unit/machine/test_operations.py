@@ -8,6 +8,7 @@ from pymachine.drivers.base import State
 from pymachine.machine.certs import check, expiry
 from pymachine.machine.certs.check import EngineVersion
 from pymachine.machine.errors import (
+    CertificateError,
     DriverError,
     InvalidOption,
     MachineError,
@@ -300,6 +301,20 @@ def test_options_of_the_wrong_kind_harm_no_other_machine(store: FileStore, world
     rows = {row.name: row for row in observe(load_all(store)[0], "", engines=False)}
 
     assert (rows["m"].state, rows["odd"].labels) == ("Running", ())
+
+
+def test_a_certificate_that_does_not_fit_is_told_with_its_cause(
+    store: FileStore, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def misfit(*given: object) -> None:
+        raise CertificateError("IP address mismatch")
+
+    make(store)
+    monkeypatch.setattr(check, "check_engine", misfit)
+    for known, told in (("the address has changed", "the address has changed"), ("", "IP address mismatch")):
+        monkeypatch.setattr(expiry, "warning", lambda directory, host, known=known: known)
+        (row,) = observe(load_all(store)[0], "")
+        assert row.error == told
 
 
 def test_a_certificate_that_expires_soon_is_told_in_the_list(
