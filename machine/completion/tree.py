@@ -64,7 +64,7 @@ class Node:
     summary: str
     flags: tuple[Flag, ...]
     arguments: str
-    """``machines``, ``places`` (on machines or here), ``commands``, ``words``, ``subcommands`` or ``none``."""
+    """``machines``, ``places`` (on machines or here), ``files``, ``commands``, ``words``, ``subcommands``, ``none``."""
     words: str = ""
 
     @property
@@ -100,7 +100,9 @@ def _arguments(path: str, command: click.Command) -> str:
     if path in ARGUMENTS:
         return ARGUMENTS[path]
     words = " ".join(param.make_metavar(click.Context(command)) for param in command.params if _is_argument(param))
-    return "machines" if re.search(r"\b(NAME|OLD)\b", words) else "none"
+    if re.search(r"\b(NAME|OLD)\b", words):
+        return "machines"
+    return "files" if re.search(r"FILE|PATH|DIRECTORY", words) else "none"
 
 
 def _is_argument(param: click.Parameter) -> bool:
