@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from pymachine.drivers.base import Finding
 from pymachine.drivers.local import cgroups, host
 from pymachine.drivers.local.images.catalog import Catalog
 from pymachine.drivers.local.images.recipe import DEFAULT_IMAGE
@@ -34,8 +35,8 @@ TRY_OVERLAY = (
 def check(options: Options, layout: Layout) -> None:
     """Raise `InvalidOption` for values that are wrong in themselves, else `PreCreateCheckFailed` with all
     that this computer lacks; makes nothing."""
-    if problems := options.problems():
-        raise InvalidOption("; ".join(problems))
+    if wrong := options.problems():
+        raise InvalidOption("; ".join(wrong))
     if sys.platform != "linux":
         raise PreCreateCheckFailed("the local driver needs Linux")
     if os.geteuid() != 0:
@@ -43,12 +44,19 @@ def check(options: Options, layout: Layout) -> None:
             "the local driver needs root: it makes mounts, cgroups and networks",
             hint="run the command with sudo, as in: sudo -E pymachine create -d local NAME",
         )
-    if found := list(_problems(options, layout)):
+    if found := list(problems(options, layout)):
         hints = list(dict.fromkeys(problem.hint for problem in found if problem.hint))
         raise PreCreateCheckFailed("; ".join(map(str, found)), hint="; ".join(hints))
 
 
-def _problems(options: Options, layout: Layout) -> Iterator[MachineError]:
+def findings(options: Options, layout: Layout) -> list[Finding]:
+    """The same, for ``doctor``."""
+    found = [Finding("problem", str(problem), problem.hint) for problem in problems(options, layout)]
+    return found or [Finding("ok", "programs, image, cgroups, overlay mounts, disk space and network are as needed")]
+
+
+def problems(options: Options, layout: Layout) -> Iterator[MachineError]:
+    """All that this computer lacks, for root."""
     missing = [program for program in PROGRAMS if host.find(program) is None]
     yield from (host.missing(program) for program in dict.fromkeys(missing))
     yield from _image(options, layout)

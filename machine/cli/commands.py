@@ -32,6 +32,7 @@ COMMANDS: Mapping[str, Entry] = {
     "config": Entry("environment", "config", "Print the connection flags for a machine"),
     "context": Entry("context", "context", "Make, list and remove docker contexts of machines"),
     "create": Entry("create", "create", "Create a machine"),
+    "doctor": Entry("doctor", "doctor", "Look for what is missing or amiss, with the remedies"),
     "env": Entry("environment", "env", "Print the commands that set up a shell for a machine"),
     "export": Entry("archive", "export", "Write machines to an archive"),
     "image": Entry("image", "image", "Build, list and remove images of local machines"),
