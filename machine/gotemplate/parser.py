@@ -4,30 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Container
 
+from pymachine.machine.gotemplate import nodes as tree
 from pymachine.machine.gotemplate.errors import Wrong
 from pymachine.machine.gotemplate.lexer import Token, tokens
-from pymachine.machine.gotemplate.nodes import (
-    Action,
-    Branch,
-    Chain,
-    Command,
-    Dot,
-    Function,
-    Jump,
-    Literal,
-    Node,
-    Operand,
-    Pipeline,
-    Text,
-    Variable,
-)
 
 _BRANCHES = ("if", "range", "with")
 _UNSUPPORTED = ("define", "template", "block")
 _CONSTANTS = {"true": True, "false": False, "nil": None}
 
 
-def parse(source: str, functions: Container[str]) -> list[Node]:
+def parse(source: str, functions: Container[str]) -> list[tree.Node]:
     """The nodes of *source*, which may call *functions*; raises `Wrong`."""
     return _Parser(source, functions).parse()
 
@@ -41,7 +27,7 @@ class _Parser:
         self._variables = ["$"]
         self._loops = 0
 
-    def parse(self) -> list[Node]:
+    def parse(self) -> list[tree.Node]:
         nodes, ended_by = self._nodes()
         if ended_by.kind != "end":
             raise Wrong(f"unexpected {{{{{ended_by.value}}}}}", ended_by.offset)
@@ -61,22 +47,22 @@ class _Parser:
             raise _unexpected(token, where)
         return token
 
-    def _nodes(self) -> tuple[list[Node], Token]:
+    def _nodes(self) -> tuple[list[tree.Node], Token]:
         """Nodes up to ``else``, ``end`` or the template's end, and which of these it was."""
-        nodes: list[Node] = []
+        nodes: list[tree.Node] = []
         while True:
             token = self._next()
             if token.kind == "end":
                 return nodes, token
             if token.kind == "text":
-                nodes.append(Text(token.value))
+                nodes.append(tree.Text(token.value))
                 continue
             word = self._peek()
             if word.kind == "word" and word.value in ("else", "end"):
                 return nodes, self._next()
             nodes.append(self._action())
 
-    def _action(self) -> Node:
+    def _action(self) -> tree.Node:
         token = self._peek()
         if token.kind == "word" and token.value in _BRANCHES:
             return self._branch(self._next())
@@ -86,15 +72,15 @@ class _Parser:
             return self._jump(self._next())
         pipeline = self._pipeline("an action")
         self._expect("right", "an action")
-        return Action(pipeline)
+        return tree.Action(pipeline)
 
-    def _jump(self, word: Token) -> Node:
+    def _jump(self, word: Token) -> tree.Node:
         if not self._loops:
             raise Wrong(f"{word.value} outside range", word.offset)
         self._expect("right", word.value)
-        return Jump(word.value)
+        return tree.Jump(word.value)
 
-    def _branch(self, word: Token) -> Branch:
+    def _branch(self, word: Token) -> tree.Branch:
         """From after its word to its ``end``."""
         known = len(self._variables)
         pipeline = self._pipeline(word.value)
@@ -104,7 +90,7 @@ class _Parser:
         body, ended_by = self._nodes()
         self._loops -= word.value == "range"
         del self._variables[visible:]
-        otherwise: list[Node] = []
+        otherwise: list[tree.Node] = []
         if ended_by.value == "else":
             otherwise, ended_by = self._otherwise(word)
         if ended_by.kind == "end":
@@ -112,9 +98,9 @@ class _Parser:
         if ended_by is not _CHAINED:
             self._expect("right", "end")
         del self._variables[known:]
-        return Branch(word.value, pipeline, body, otherwise)
+        return tree.Branch(word.value, pipeline, body, otherwise)
 
-    def _otherwise(self, word: Token) -> tuple[list[Node], Token]:
+    def _otherwise(self, word: Token) -> tuple[list[tree.Node], Token]:
         """What follows ``else``; with ``else if`` and ``else with`` a branch that has the same ``end``."""
         token = self._peek()
         if token.kind == "word" and token.value == word.value and word.value != "range":
@@ -125,7 +111,7 @@ class _Parser:
             raise Wrong("a second else", ended_by.offset)
         return nodes, ended_by
 
-    def _pipeline(self, where: str) -> Pipeline:
+    def _pipeline(self, where: str) -> tree.Pipeline:
         offset = self._peek().offset
         names, declares = self._declaration(where)
         commands = [self._command(where)]
@@ -133,11 +119,11 @@ class _Parser:
             self._next()
             commands.append(self._command(where))
         for later in commands[1:]:
-            if not isinstance(later.operands[0], Function):
+            if not isinstance(later.operands[0], tree.Function):
                 raise Wrong("what stands after | must be a function", later.offset)
         if declares:
             self._variables.extend(names)
-        return Pipeline(tuple(commands), names, declares, offset)
+        return tree.Pipeline(tuple(commands), names, declares, offset)
 
     def _declaration(self, where: str) -> tuple[tuple[str, ...], bool]:
         """``$x :=``, ``$x =``, and for range ``$i, $x :=``; nothing when it is a mere use of a variable."""
@@ -160,46 +146,46 @@ class _Parser:
             if name.value == "$" or (not declares and name.value not in self._variables):
                 raise Wrong(f"the variable {name.value} cannot be set", name.offset)
 
-    def _command(self, where: str) -> Command:
+    def _command(self, where: str) -> tree.Command:
         offset = self._peek().offset
-        operands: list[Operand] = []
+        operands: list[tree.Operand] = []
         while (token := self._peek()).kind not in ("|", "right", ")", "end"):
             if operands and not token.spaced and token.kind != "(" and self._tokens[self._at - 1].kind != ")":
                 raise _unexpected(token, where)
             operands.append(self._operand(where))
         if not operands:
             raise Wrong(f"{where} lacks a value", offset)
-        if len(operands) > 1 and not isinstance(operands[0], Function):
+        if len(operands) > 1 and not isinstance(operands[0], tree.Function):
             raise Wrong("only a function takes arguments", operands[0].offset)
-        return Command(tuple(operands), offset)
+        return tree.Command(tuple(operands), offset)
 
-    def _operand(self, where: str) -> Operand:
+    def _operand(self, where: str) -> tree.Operand:
         operand = self._term(where)
         names: list[str] = []
         while self._peek().kind == "field" and not self._peek().spaced:
             names.append(self._next().value)
         if not names:
             return operand
-        if isinstance(operand, Literal | Dot | Function):
+        if isinstance(operand, tree.Literal | tree.Dot | tree.Function):
             raise Wrong(f"unexpected .{names[0]}", operand.offset)
-        if isinstance(operand, Chain):
+        if isinstance(operand, tree.Chain):
             return operand._replace(names=(*operand.names, *names))
-        return Chain(operand, tuple(names), operand.offset)
+        return tree.Chain(operand, tuple(names), operand.offset)
 
-    def _term(self, where: str) -> Operand:
+    def _term(self, where: str) -> tree.Operand:
         token = self._next()
         offset = token.offset
         match token.kind:
             case "literal":
-                return Literal(token.value, offset)
+                return tree.Literal(token.value, offset)
             case "dot":
-                return Dot(offset)
+                return tree.Dot(offset)
             case "field":
-                return Chain(Dot(offset), (token.value,), offset)
+                return tree.Chain(tree.Dot(offset), (token.value,), offset)
             case "variable":
                 if token.value not in self._variables:
                     raise Wrong(f"the variable {token.value} is not defined", offset)
-                return Variable(token.value, offset)
+                return tree.Variable(token.value, offset)
             case "word":
                 return self._named(token)
             case "(":
@@ -208,11 +194,11 @@ class _Parser:
                 return pipeline
         raise _unexpected(token, where)
 
-    def _named(self, token: Token) -> Operand:
+    def _named(self, token: Token) -> tree.Operand:
         if token.value in _CONSTANTS:
-            return Literal(_CONSTANTS[token.value], token.offset)
+            return tree.Literal(_CONSTANTS[token.value], token.offset)
         if token.value in self._functions:
-            return Function(token.value, token.offset)
+            return tree.Function(token.value, token.offset)
         raise Wrong(f'function "{token.value}" is not known', token.offset)
 
 
