@@ -121,6 +121,12 @@ def _cause(error: RemoteCommandFailed) -> str:
     return lines[-1].strip() if lines else str(error)
 
 
+def _lock(error: RemoteCommandFailed, lock: str) -> str:
+    """The line that says who holds a lock; empty when it was none."""
+    lines = error.output.splitlines() if lock else []
+    return next((line.strip() for line in lines if re.search(lock, line)), "")
+
+
 def _apply(session: SSHSession, step: Step, action: Action, deadline: _Deadline) -> None:
     stage = step.title[0].lower() + step.title[1:]
     if isinstance(action, Put):
@@ -135,8 +141,9 @@ def _apply(session: SSHSession, step: Step, action: Action, deadline: _Deadline)
         except DeadlineExceeded as error:
             raise deadline.passed(stage, error.last_error) from error
         except RemoteCommandFailed as error:
-            failures += not (action.lock and re.search(action.lock, error.output))
+            failures += not _lock(error, action.lock)
             if failures >= action.attempts:
                 raise
-            time.sleep(min(_RETRY_SECONDS, deadline.left(stage, _cause(error))))
-            deadline.left(stage, _cause(error))
+            cause = _lock(error, action.lock) or _cause(error)
+            time.sleep(min(_RETRY_SECONDS, deadline.left(stage, cause)))
+            deadline.left(stage, cause)

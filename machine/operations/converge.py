@@ -26,6 +26,8 @@ ATTEMPT = 5.0
 """Seconds that one attempt to reach the engine may take."""
 CERTIFICATE_GRACE = 10.0
 """Seconds in which an engine must have read new certificates; then one that does not fit is an error."""
+PROXY_GRACE = 30.0
+"""Seconds in which an engine whose host is reached through another must answer itself; it may never be able to."""
 PAUSE = 0.2
 """Seconds between two attempts."""
 DUE = "due"
@@ -123,7 +125,7 @@ def wait_for_engine(machine: Machine, driver: Driver, report: Report, deadline: 
     """Return once the engine answers, over TLS (or by SSH, where docker is to reach it so); its version is in the
     record, saved."""
     report.stage("Checking connection to Docker...")
-    last, grace = "", time.monotonic() + CERTIFICATE_GRACE
+    last, began = "", time.monotonic()
     while True:
         try:
             left = deadline.left("checking the connection to Docker")
@@ -138,14 +140,25 @@ def wait_for_engine(machine: Machine, driver: Driver, report: Report, deadline: 
             version = _engine_version(machine, driver, min(left, ATTEMPT))
             break
         except MachineError as error:
-            if isinstance(error, CertificateError) and time.monotonic() > grace:
+            waited = time.monotonic() - began
+            if isinstance(error, CertificateError) and waited > CERTIFICATE_GRACE:
                 raise
+            if waited > PROXY_GRACE and driver.features.provisions and driver.ssh_endpoint().proxy_command:
+                raise _out_of_reach(driver, error) from error
             last = str(error)
             time.sleep(min(PAUSE, left))
     machine.record.provisioned["engine_version"] = version
     machine.save()
     keep_context(machine, driver, report)
     report.say("Docker is up and running!")
+
+
+def _out_of_reach(driver: Driver, error: MachineError) -> MachineError:
+    """The host is provisioned; only the direct way to its engine is missing."""
+    return MachineError(
+        f"{error}, while its host is reached by SSH through another",
+        hint=f"Let this computer reach {driver.engine_url()}, or use docker by SSH: set MACHINE_DOCKER_CONTEXT=ssh.",
+    )
 
 
 def _engine_version(machine: Machine, driver: Driver, timeout: float) -> str:
