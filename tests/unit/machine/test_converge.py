@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from pymachine.drivers.base import Features
 from pymachine.machine.certs import check
 from pymachine.machine.certs.check import EngineVersion
 from pymachine.machine.certs.server import issue_server, server_certificate_fits
@@ -15,6 +16,7 @@ from pymachine.machine.operations import converge
 from pymachine.machine.operations.create import Request, create
 from pymachine.machine.operations.deadline import Deadline
 from pymachine.machine.operations.report import Silent
+from pymachine.machine.ssh.base import SSHEndpoint
 from pymachine.store.file import FileStore
 from support.fakedriver import World
 from support.nohost import Sent
@@ -105,3 +107,20 @@ def test_an_engine_that_never_answers_is_given_up_with_the_last_reason(
         converge.wait_for_engine(machine, machine.driver(), QUIET, deadline)
 
     assert "pymachine ssh m journalctl -u pyengine" in caught.value.hint
+
+
+def test_an_engine_out_of_reach_behind_a_jump_host_is_not_waited_for_to_the_end(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(url: str, directory: Path, timeout: float) -> EngineVersion:
+        raise MachineError("the engine cannot be reached")
+
+    driver = machine.driver()
+    monkeypatch.setattr(check, "check_engine", refuse)
+    monkeypatch.setattr(converge, "PROXY_GRACE", -1.0)
+    monkeypatch.setattr(type(driver), "features", Features())
+    monkeypatch.setattr(driver, "ssh_endpoint", lambda: SSHEndpoint("h", proxy_command="ssh -W %h:%p hop"))
+    with pytest.raises(MachineError, match="cannot be reached, while its host is reached by SSH through") as caught:
+        converge.wait_for_engine(machine, driver, QUIET, Deadline(5))
+
+    assert "MACHINE_DOCKER_CONTEXT=ssh" in caught.value.hint
