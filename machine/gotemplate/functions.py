@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from pymachine.machine.gotemplate.compare import equal, less
 from pymachine.machine.gotemplate.errors import Misuse
-from pymachine.machine.gotemplate.printf import sprint, sprintf, sprintln
+from pymachine.machine.gotemplate.printf import LARGEST, sprint, sprintf, sprintln
 from pymachine.machine.gotemplate.values import Struct, format_value, is_true, kind_of
 
 _HTML = {"\0": "\ufffd", '"': "&#34;", "'": "&#39;", "&": "&amp;", "<": "&lt;", ">": "&gt;"}
@@ -112,6 +112,8 @@ def _title(value: Any) -> str:
 
 
 def _pad(value: Any, before: Any, after: Any) -> str:
+    if max(before, after) > LARGEST:
+        raise Misuse(f"{max(before, after)} blanks are too many")
     return f"{' ' * max(0, before)}{_text(value)}{' ' * max(0, after)}" if value else ""
 
 

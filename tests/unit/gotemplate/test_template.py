@@ -108,6 +108,7 @@ def test_what_cannot_be_parsed(source: str, error: str) -> None:
         ("{{printf `%[1]d` 1}}", "1:3: printf: argument indexes"),
         ("{{printf `%9999999d` 1}}", "1:3: printf: a width or precision of 9999999 is too large"),
         ("{{printf `%*d` `a` 1}}", "1:3: printf: * needs a whole number"),
+        ("{{pad .s 1 9999999}}", "1:3: pad: 9999999 blanks are too many"),
         ("{{join 1 `,`}}", "1:3: join: can't join a int"),
         ("{{lower 1}}", "1:3: lower: expected a string, found int"),
         ("{{and}}", "1:3: and: wrong number of arguments: 0"),
