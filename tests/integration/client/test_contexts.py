@@ -123,16 +123,19 @@ def test_the_list(pair: Program) -> None:
     assert pair.ok("context", "ls").startswith("NAME   CONTEXT   CURRENT   KIND   HOST\n")
 
 
-def test_a_context_goes_with_its_machine_and_so_does_its_connection(pair: Program, docker_config: Path) -> None:
+def test_a_context_takes_its_machines_new_name_and_goes_with_it(pair: Program, docker_config: Path) -> None:
     pair.ok("create", "brief", env={"MACHINE_DOCKER_CONTEXT": "ssh"})
     assert host_of(pair, "--context", "brief") == "brief"
     pair.ok("use", "brief")
-    pair.ok("rm", "-y", "brief")
+    pair.ok("rename", "brief", "short")
+    assert host_of(pair) == "short"
+    assert docker(pair, "context", "show").strip() == "short"
+    pair.ok("rm", "-y", "short")
 
     assert docker(pair, "context", "ls", "-q").split() == ["default"]
     assert docker(pair, "context", "show").strip() == "default"
     commands = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if os.access(path, os.R_OK)]
-    assert not any(f"{pair.store}/machines/brief/docker.sock".encode() in command for command in commands)
+    assert not any(b"/docker.sock" in command and f"{pair.store}/machines/".encode() in command for command in commands)
 
 
 def test_somebody_elses_context_is_left_alone(pair: Program) -> None:
