@@ -1,9 +1,10 @@
 """Run the program and end it by SIGKILL right before the n-th thing it does to the world.
 
-Run as a file: ``killpoints.py N LOG ARGUMENT…``. The points are: every change of the file system (the journal's and
-the store's among them), every program started, every connection, and every command on a host over SSH twice, before
-it is sent and while it runs. LOG gets the name of each point; the last line is where the process was killed. N of 0
-never kills. Nothing in the product knows of this: Python's audit events (PEP 578) tell of all but SSH.
+Run as a file: ``killpoints.py N LOG ONLY ARGUMENT…``. The points are: every change of the file system (the journal's
+and the store's among them), every program started, every connection, and every command on a host over SSH twice,
+before it is sent and while it runs. Those count whose names begin with ONLY. LOG gets the name of each; the last line
+is where the process was killed. N of 0 never kills. Nothing in the product knows of this: Python's audit events
+(PEP 578) tell of all but SSH.
 """
 
 from __future__ import annotations
@@ -35,12 +36,12 @@ class Attempt:
     output: str
 
 
-def attempt(program: Program, number: int, *args: str, log: Path, timeout: float = 120) -> Attempt:
-    """Run the program up to point *number* (from 1)."""
+def attempt(program: Program, number: int, *args: str, log: Path, only: str = "", timeout: float = 120) -> Attempt:
+    """Run the program up to point *number* (from 1) of those whose names begin with *only*."""
     log.write_text("")
-    argv = [sys.executable, __file__, str(number), str(log), "-s", str(program.store), *args]
-    tests = Path(__file__).parent.parent
-    env = environment({**program.env, "PYTHONPATH": str(tests)})
+    argv = [sys.executable, __file__, str(number), str(log), only, "-s", str(program.store), *args]
+    paths = [str(Path(__file__).parent.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
+    env = environment({**program.env, "PYTHONPATH": os.pathsep.join(paths)})
     done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, env=env, timeout=timeout)
     points = log.read_text().splitlines()
     return Attempt(done.returncode == KILLED, points[-1] if points else "", done.returncode, done.stdout + done.stderr)
@@ -49,13 +50,17 @@ def attempt(program: Program, number: int, *args: str, log: Path, timeout: float
 class Countdown:
     """Counts points; at the last one the process ends."""
 
-    def __init__(self, number: int, log: Path) -> None:
+    def __init__(self, number: int, log: Path, only: str) -> None:
         self._left = number
+        self._only = only
+        self._command = ""
         self._log = os.open(log, os.O_WRONLY | os.O_APPEND)
         self._many: dict[str, int] = {}
 
     def point(self, name: str) -> None:
         """One thing is about to be done."""
+        if not name.startswith(self._only):
+            return
         os.write(self._log, f"{name}\n".encode(errors="replace"))
         self._left -= 1
         if self._left == 0:
@@ -77,7 +82,8 @@ class Countdown:
         """Points before commands over SSH."""
 
         def counted(session: Any, command: str, *args: Any, **options: Any) -> Any:
-            self.point(f"ssh before {command[:60]!r}")
+            self._command = repr(command[:60])
+            self.point(f"ssh before {self._command}")
             return execute(session, command, *args, **options)
 
         return counted
@@ -86,19 +92,20 @@ class Countdown:
         """Points while commands run on the host."""
 
         def counted(*args: Any) -> Any:
-            self.point("ssh during it")
+            self.point(f"ssh during {self._command}")
             return converse(*args)
 
         return counted
 
 
 def _opened(arguments: tuple[Any, ...]) -> str:
-    """Files opened for writing, but for temporary ones, whose renaming counts."""
+    """Files opened for writing, but for temporary ones, whose renaming counts, and the log."""
     path, _, flags = arguments
     if isinstance(path, int) or not isinstance(flags, int) or not flags & (os.O_WRONLY | os.O_RDWR):
         return ""
     name = os.fsdecode(path)
-    return "" if "__pycache__" in name or "/." in name or name == os.devnull else name
+    passed_over = "__pycache__" in name or "/." in name or name == os.devnull or name.endswith("provision.log")
+    return "" if passed_over else name
 
 
 def _made(arguments: tuple[Any, ...]) -> str:
@@ -131,11 +138,11 @@ def main() -> int:
     from pymachine.machine.cli.app import run
     from pymachine.machine.ssh import paramiko_session, streams
 
-    countdown = Countdown(int(sys.argv[1]), Path(sys.argv[2]))
+    countdown = Countdown(int(sys.argv[1]), Path(sys.argv[2]), sys.argv[3])
     paramiko_session.ParamikoSession._execute = countdown.around(paramiko_session.ParamikoSession._execute)  # type: ignore[method-assign]
     setattr(paramiko_session, "converse", countdown.within(streams.converse))  # noqa: B010
     sys.addaudithook(countdown.audit)
-    return run(sys.argv[3:])
+    return run(sys.argv[4:])
 
 
 if __name__ == "__main__":
