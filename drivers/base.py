@@ -17,11 +17,11 @@ from __future__ import annotations
 
 import enum
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
 
 from pymachine.store.base import Journal
 
@@ -73,6 +73,17 @@ class Finding:
     text: str
     remedy: str = ""
     """What to do about it; to be pasted, where it is a command."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A machine as it was seen among many."""
+
+    state: State
+    url: str = ""
+    """The engine's URL when it runs."""
+    problem: str = ""
+    """What is to be known of it, in a few words."""
 
 
 @dataclass(slots=True)
@@ -177,3 +188,13 @@ class Driver(ABC):
         address = self.address()
         host = f"[{address}]" if ":" in address else address
         return f"tcp://{host}:2376"
+
+
+@runtime_checkable
+class BatchStates(Protocol):
+    """A power of drivers that can ask the outside for many machines by one call."""
+
+    def states(self, drivers: Sequence[Driver]) -> Mapping[str, Seen]:
+        """By machine id, for drivers of this driver's class (a class method). Machines that are left out are asked
+        one by one. Raises `MachineError` when nothing can be known of any."""
+        ...

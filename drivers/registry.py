@@ -23,7 +23,10 @@ if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
 GROUP = "pymachine.drivers"
+ALIASES: Mapping[str, str] = {"aws": "amazonec2"}
+"""Other names of our own drivers; records have the first."""
 OURS: Mapping[str, str] = {
+    "amazonec2": "pymachine.drivers.amazonec2:AmazonEC2Driver",
     "generic": "pymachine.drivers.generic:GenericDriver",
     "libvirt": "pymachine.drivers.libvirt:LibvirtDriver",
     "local": "pymachine.drivers.local:LocalDriver",
@@ -47,6 +50,7 @@ def entry_points(*, group: str, **wanted: Any) -> Iterable[EntryPoint]:
 
 def load(name: str) -> type[Driver]:
     """The driver's class. Raises `InvalidOption` when it is not installed, `DriverError` when it cannot be used."""
+    name = ALIASES.get(name, name)
     if name in OURS:
         return _import(name, OURS[name])
     found = {(entry.value, entry.name): entry for entry in entry_points(group=GROUP, name=name)}

@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from pymachine.drivers.base import Driver, Seen, State
 from pymachine.machine.errors import CertificateError, MachineError
 from pymachine.machine.machine import Machine
+from pymachine.machine.operations.batches import Batches
 from pymachine.machine.operations.together import Outcome, together
 from pymachine.store.base import Damaged, Store
 
@@ -90,8 +92,10 @@ def observe(
     for row, machine in zip(rows, machines, strict=True):
         row.error = machine.unfinished
 
+    batches = Batches(machines, timeout)
+
     def ask(row: Row) -> None:
-        _ask(row, docker_host, timeout)
+        _ask(row, docker_host, timeout, batches)
         if engines and row.url:
             _ask_engine(row, timeout)
 
@@ -147,14 +151,13 @@ def _seen(outcome: Outcome[Row, None], timeout: float) -> Row:
     return row
 
 
-def _ask(row: Row, docker_host: str, timeout: float) -> None:
+def _ask(row: Row, docker_host: str, timeout: float, batches: Batches) -> None:
     machine = row.machine
     assert machine is not None
     driver = machine.driver(timeout=timeout)
     try:
-        state = driver.state().value
-        if state == "Running":
-            row.url = driver.engine_url()
+        seen = batches.seen(machine, driver) or _by_itself(driver)
+        state, row.url, row.error = seen.state.value, seen.url, row.error or seen.problem
     except MachineError as error:
         row.state, row.error = "Error", row.error or str(error)
         return
@@ -165,12 +168,19 @@ def _ask(row: Row, docker_host: str, timeout: float) -> None:
     row.state = state  # last: a row that has a state is known but for its engine
 
 
+def _by_itself(driver: Driver) -> Seen:
+    state = driver.state()
+    return Seen(state, driver.engine_url() if state is State.RUNNING else "")
+
+
 def _ask_engine(row: Row, timeout: float) -> None:
     from pymachine.machine.certs.check import check_engine
+    from pymachine.machine.context.opened import version_if_open
 
     assert row.machine is not None
     try:
-        row.docker_version = check_engine(row.url, row.machine.directory, timeout).version
+        directory = row.machine.directory
+        row.docker_version = version_if_open(directory) or check_engine(row.url, directory, timeout).version
         row.error = row.error or _warning(row)
     except CertificateError as error:
         row.error = row.error or _warning(row) or str(error)

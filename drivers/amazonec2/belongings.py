@@ -1,0 +1,156 @@
+"""Everything at EC2 that carries our tags: found by them, and removed in an order that works."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from pymachine.drivers.amazonec2 import instances, tags
+from pymachine.drivers.amazonec2.cloud import Cloud
+from pymachine.drivers.amazonec2.faults import Refused
+from pymachine.machine.errors import DriverError
+
+KEEP = "pymachine:keep"
+"""A volume with this tag outlives its machine."""
+LIVING_REQUESTS = ("open", "active", "disabled")
+LIVING_INSTANCES = ("pending", "running", "stopping", "stopped", "shutting-down")
+Filters = list[dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Belonging:
+    """One thing of a machine."""
+
+    kind: str
+    id: str
+    machine_id: str
+    machine_name: str
+    store_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """How things of one kind are listed and removed."""
+
+    name: str
+    action: str
+    key: str
+    id: str
+    state: tuple[str, tuple[str, ...]] | None
+    remove: Callable[[Cloud, str], Any]
+
+
+def _delete(action: str, parameter: str, *gone: str, eventually: tuple[str, ...] = ()) -> Callable[[Cloud, str], None]:
+    """Removal by one call; fine when the thing is gone. Codes of *eventually* are outwaited."""
+
+    def remove(cloud: Cloud, identity: str) -> None:
+        value = [identity] if parameter.endswith("Ids") else identity
+        _outwaiting(cloud, lambda: cloud.call(action, **{parameter: value}), gone, eventually, identity)
+
+    return remove
+
+
+def _outwaiting(
+    cloud: Cloud, call: Callable[[], object], gone: tuple[str, ...], eventually: tuple[str, ...], what: str
+) -> None:
+    attempt = 0
+    while True:
+        try:
+            call()
+            return
+        except Refused as error:
+            if error.absent or error.code in gone:
+                return
+            if error.code not in eventually:
+                raise
+            cloud.patience.pause(attempt, f"removing {what}, which is still in use", last_error=str(error))
+            attempt += 1
+
+
+KINDS = (
+    _Kind(
+        "spot request", "DescribeSpotInstanceRequests", "SpotInstanceRequests", "SpotInstanceRequestId",
+        ("state", LIVING_REQUESTS), _delete("CancelSpotInstanceRequests", "SpotInstanceRequestIds"),
+    ),
+    _Kind(
+        "instance", "DescribeInstances", "Reservations", "InstanceId",
+        ("instance-state-name", LIVING_INSTANCES), _delete("TerminateInstances", "InstanceIds"),
+    ),
+    _Kind(
+        "Elastic IP", "DescribeAddresses", "Addresses", "AllocationId",
+        None, _delete("ReleaseAddress", "AllocationId", eventually=("InvalidIPAddress.InUse", "AuthFailure")),
+    ),
+    _Kind(
+        "security group", "DescribeSecurityGroups", "SecurityGroups", "GroupId",
+        None, _delete("DeleteSecurityGroup", "GroupId", eventually=("DependencyViolation", "InvalidGroup.InUse")),
+    ),
+    _Kind("key pair", "DescribeKeyPairs", "KeyPairs", "KeyName", None, _delete("DeleteKeyPair", "KeyName")),
+    _Kind(
+        "volume", "DescribeVolumes", "Volumes", "VolumeId",
+        None, _delete("DeleteVolume", "VolumeId", eventually=("VolumeInUse", "IncorrectState")),
+    ),
+)  # fmt: skip
+
+
+def find(cloud: Cloud, tagged: Filters, kinds: tuple[_Kind, ...] = KINDS) -> list[Belonging]:
+    """All that has the tags, in the order of removal."""
+    return [
+        Belonging(
+            kind.name,
+            item[kind.id],
+            tags.value(item, tags.MACHINE),
+            tags.value(item, tags.MACHINE_NAME),
+            tags.value(item, tags.STORE),
+        )
+        for kind in kinds
+        for item in _items(cloud, kind, tagged)
+        if not _kept(item)
+    ]
+
+
+def _items(cloud: Cloud, kind: _Kind, tagged: Filters) -> Iterator[Any]:
+    wanted = tagged + ([{"Name": kind.state[0], "Values": list(kind.state[1])}] if kind.state else [])
+    for item in cloud.pages(kind.action, kind.key, Filters=wanted):
+        yield from item["Instances"] if kind.key == "Reservations" else [item]
+
+
+def _kept(item: dict[str, Any]) -> bool:
+    """Whether it is a volume that outlives its instance: said so by its tag, or by its attachment."""
+    attachments = item.get("Attachments") or () if "VolumeId" in item else ()
+    return bool(tags.value(item, KEEP)) or any(held.get("DeleteOnTermination") is False for held in attachments)
+
+
+def remove(cloud: Cloud, found: list[Belonging], *, unprotect: bool = False) -> None:
+    """Remove them, and wait for instances to be gone, since what they use cannot go before.
+
+    With *unprotect* instances that are protected against termination go too.
+    """
+    by_name = {kind.name: kind for kind in KINDS}
+    waiting: list[str] = []
+    for item in found:
+        if item.kind == "instance":
+            _terminate(cloud, item.id, unprotect=unprotect)
+            waiting.append(item.id)
+            continue
+        while waiting:
+            instances.wait_for(cloud, waiting.pop(), "terminated")
+        by_name[item.kind].remove(cloud, item.id)
+    for instance_id in waiting:
+        instances.wait_for(cloud, instance_id, "terminated")
+
+
+def _terminate(cloud: Cloud, instance_id: str, *, unprotect: bool) -> None:
+    terminate = _delete("TerminateInstances", "InstanceIds")
+    try:
+        terminate(cloud, instance_id)
+    except Refused as error:
+        if error.code != "OperationNotPermitted":
+            raise
+        if not unprotect:
+            raise DriverError(
+                f"instance {instance_id} is protected against termination, though not by pymachine",
+                hint=f"aws ec2 modify-instance-attribute --no-disable-api-termination --instance-id {instance_id}",
+            ) from error
+        cloud.call("ModifyInstanceAttribute", InstanceId=instance_id, DisableApiTermination={"Value": False})
+        terminate(cloud, instance_id)

@@ -1,0 +1,97 @@
+"""How an instance is reached: by its address, an Elastic IP, Session Manager, or a key that is pushed each time."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING
+
+from pymachine.drivers.amazonec2 import belongings, keypair, tags
+from pymachine.drivers.amazonec2.cloud import Cloud
+from pymachine.drivers.amazonec2.options import Options
+from pymachine.drivers.amazonec2.plan import Plan
+from pymachine.drivers.base import Context
+from pymachine.machine.errors import MissingRequirement
+from pymachine.machine.ssh.base import SSHEndpoint
+
+if TYPE_CHECKING:
+    from pymachine.drivers.amazonec2.driver import AmazonEC2Driver
+
+ASSOCIATE_LATER = ("IncorrectInstanceState", "InvalidInstanceID", "InvalidInstanceID.NotFound")
+"""A pending instance takes no address yet."""
+
+
+def check(options: Options) -> None:
+    """Programs that the way needs. Raises `MissingRequirement`."""
+    if options.session_manager:
+        for program in ("aws", "session-manager-plugin"):
+            if shutil.which(program) is None:
+                raise MissingRequirement(
+                    f"--amazonec2-session-manager needs the program {program}",
+                    hint="install the AWS CLI and its Session Manager plugin",
+                )
+
+
+def endpoint(driver: AmazonEC2Driver, address: str) -> SSHEndpoint:
+    """The SSH endpoint; with EC2 Instance Connect the key is pushed now, and is good for a minute."""
+    options, directory = driver.options, driver.context.directory
+    user, instance_id = driver.plan.user, str(driver.context.resources.get("instance", ""))
+    if options.instance_connect:
+        driver.cloud.call(
+            "ec2-instance-connect:SendSSHPublicKey",
+            InstanceId=instance_id,
+            InstanceOSUser=user,
+            SSHPublicKey=keypair.own_key(directory, options.ssh_keypath),
+        )
+    return SSHEndpoint(
+        address,
+        user,
+        options.ssh_port,
+        key_path=directory / keypair.KEY_FILE,
+        known_hosts=directory / "known_hosts",
+        proxy_command=_proxy_command(options, driver.cloud.account.region, instance_id),
+    )
+
+
+def _proxy_command(options: Options, region: str, instance_id: str) -> str:
+    if not options.session_manager:
+        return options.ssh_proxy_command
+    profile = f" --profile {options.profile}" if options.profile else ""
+    return (
+        f"aws ssm start-session --region {region}{profile} --target {instance_id} "
+        "--document-name AWS-StartSSHSession --parameters portNumber=%p"
+    )
+
+
+def elastic_ip(cloud: Cloud, context: Context, plan: Plan, instance_id: str) -> str:
+    """The machine's Elastic IP, allocated if it has none, and given to the instance; its allocation's id."""
+    found = cloud.call("DescribeAddresses", Filters=tags.of_machine(context.machine_id)).get("Addresses") or []
+    if found:
+        allocation, holder = str(found[0]["AllocationId"]), found[0].get("InstanceId")
+    else:
+        tagged = [tags.specification("elastic-ip", plan.tags)]
+        allocation, holder = (
+            str(cloud.call("AllocateAddress", Domain="vpc", TagSpecifications=tagged)["AllocationId"]),
+            "",
+        )
+    context.resources["allocation"] = allocation
+    if holder != instance_id:
+        cloud.call("AssociateAddress", AllocationId=allocation, InstanceId=instance_id, eventually=ASSOCIATE_LATER)
+    return allocation
+
+
+def keep_volumes(cloud: Cloud, options: Options, instance_id: str) -> None:
+    """Tag the volumes that are to outlive the machine, so that nothing of ours removes them."""
+    devices = [volume.device for volume in options.volumes() if volume.keep]
+    if not devices:
+        return
+    wanted = [
+        {"Name": "attachment.instance-id", "Values": [instance_id]},
+        {"Name": "attachment.device", "Values": devices},
+    ]
+    found = cloud.patience.until(
+        lambda: cloud.call("DescribeVolumes", Filters=wanted)["Volumes"],
+        lambda volumes: len(volumes) == len(devices),
+        "waiting for the volumes to be attached",
+    )
+    ids = [volume["VolumeId"] for volume in found]
+    cloud.call("CreateTags", Resources=ids, Tags=[{"Key": belongings.KEEP, "Value": "true"}])

@@ -1,0 +1,278 @@
+"""The amazonec2 driver: an EC2 instance, with a key pair and a security group of its own.
+
+Everything that is made carries the machine's id as a tag from its first moment on, and is found by that: an
+interrupted create goes on, and a remove finds all there is, whatever the record says.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pymachine.drivers.amazonec2 import batch, belongings, connecting, firewall, instances, keypair, tags
+from pymachine.drivers.amazonec2 import options as ec2_options
+from pymachine.drivers.amazonec2.cloud import Cloud
+from pymachine.drivers.amazonec2.faults import Refused
+from pymachine.drivers.amazonec2.launch import Parts, parameters, ways
+from pymachine.drivers.amazonec2.launcher import Launcher, settled
+from pymachine.drivers.amazonec2.plan import Plan, make_plan
+from pymachine.drivers.amazonec2.userdata import user_data
+from pymachine.drivers.amazonec2.waiting import Patience
+from pymachine.drivers.base import Context, Driver, Seen, State
+from pymachine.machine.errors import DriverError, InvalidOption, MachineError, PreCreateCheckFailed
+from pymachine.machine.ssh.base import SSHEndpoint
+
+RESOURCES = (
+    "region", "plan", "group", "key_pair", "generation", "attempt", "instance", "address", "allocation", "ssh_user",
+)  # fmt: skip
+"""What this driver keeps in the record."""
+SETTLE_SECONDS = 10.0
+"""How long an instance may be hard to find after a launch that was cut off."""
+
+
+class AmazonEC2Driver(Driver):
+    """An instance of Amazon EC2."""
+
+    name = "amazonec2"
+    description = "Instances of Amazon EC2"
+    Options = ec2_options.Options
+
+    def __init__(self, options: ec2_options.Options, context: Context) -> None:
+        super().__init__(options, context)
+        self.options: ec2_options.Options = options
+        self._seen: instances.Instance | None = None
+
+    @functools.cached_property
+    def cloud(self) -> Cloud:
+        """The account and region of this machine."""
+        region = str(self.context.resources.get("region", ""))
+        return Cloud.of(self.options, Patience(self.context.timeout), region=region)
+
+    def pre_create_check(self) -> None:
+        """Options, credentials, network, image and types; then AWS is asked whether the launch would be allowed."""
+        if problems := self.options.problems():
+            raise InvalidOption("; ".join(problems))
+        connecting.check(self.options)
+        try:
+            plan = make_plan(self.cloud, self.options, self.context)
+            self._rehearse(plan)
+        except InvalidOption:
+            raise
+        except MachineError as error:
+            raise PreCreateCheckFailed(str(error), hint=error.hint) from error
+
+    def create(self) -> None:
+        """Make and start the instance, or go on with an interrupted create."""
+        self._step("create.plan", self._make_plan)
+        self._step("create.key", self._make_key, key_pair=keypair.pair_name(self.context.machine_id))
+        self._step("create.group", self._make_group, group_name=firewall.group_name(self.context.machine_id))
+        self._step("create.instance", self._launch, region=self.cloud.account.region)
+        self._step("create.address", self._make_address)
+        self._step("create.running", self._await_running)
+
+    def start(self) -> None:
+        """Start a stopped instance; fine when running."""
+        instance_id = self._require_instance()
+        if instances.name_of_state(self._look()) == "stopping":
+            self._seen = instances.wait_for(self.cloud, instance_id, "stopped")
+        if instances.name_of_state(self._look()) == "stopped":
+            self.cloud.call("StartInstances", InstanceIds=[instance_id], eventually=("IncorrectInstanceState",))
+        self.context.resources.update(self._await_running())
+        self.context.save()
+
+    def stop(self) -> None:
+        """Stop gracefully, or hibernate when that is what the options say; fine when stopped."""
+        self._stop(**({"Hibernate": True} if self.options.hibernate else {}))
+
+    def kill(self) -> None:
+        """Stop without a graceful shutdown; fine when stopped."""
+        self._stop(Force=True)
+
+    def restart(self) -> None:
+        """Reboot, which keeps the address; start when it does not run."""
+        instance_id = self._require_instance()
+        if instances.name_of_state(self._look()) != "running":
+            return self.start()
+        self.cloud.call("RebootInstances", InstanceIds=[instance_id])
+
+    def remove(self) -> None:
+        """Remove instance, spot request, address, group, key pair and volumes; fine when there is nothing."""
+        found = self._belongings()
+        if not any(item.kind == "instance" for item in found) and self._launch_was_cut_off():
+            found = settled(self._instances, self.cloud, SETTLE_SECONDS) + self._belongings()
+            found = list(dict.fromkeys(found))
+        belongings.remove(self.cloud, found, unprotect=self.options.termination_protection)
+        if any([self.context.resources.pop(name, None) for name in RESOURCES]):
+            self.context.save()
+
+    def renamed(self) -> None:
+        """Tags of what is there; nothing is found by them."""
+        ids = [item.id for item in self._belongings() if item.kind != "key pair"]
+        if ids:
+            named = [{"Key": key, "Value": self.context.name} for key in ("Name", tags.MACHINE_NAME)]
+            self.cloud.call("CreateTags", Resources=ids, Tags=named)
+
+    def state(self) -> State:
+        """As EC2 says; Error when the instance was terminated, none when create has not made any."""
+        instance_id = self.context.resources.get("instance")
+        if not instance_id:
+            living = instances.find(self.cloud, self.context.machine_id) if self.context.resources else []
+            return instances.STATES[instances.name_of_state(living[0])] if living else State.NONE
+        return instances.STATES[instances.name_of_state(self._look())]
+
+    @classmethod
+    def states(cls, drivers: Sequence[Driver]) -> Mapping[str, Seen]:
+        """Many machines' states, by few calls (`pymachine.drivers.base.BatchStates`)."""
+        return batch.states([driver for driver in drivers if isinstance(driver, cls)])
+
+    def address(self) -> str:
+        """The address it has now: a stopped instance may come back with another."""
+        found = instances.address(self._seen or self._look(), self.options) if self._instance_id() else ""
+        if not found:
+            raise DriverError(f'machine "{self.context.name}" has no address now')
+        return found
+
+    def ssh_endpoint(self) -> SSHEndpoint:
+        """With the key and the pinned host key in the machine's directory."""
+        return connecting.endpoint(self, self.address())
+
+    @property
+    def plan(self) -> Plan:
+        """What create decided."""
+        try:
+            return Plan(**self.context.resources["plan"])
+        except KeyError:
+            raise DriverError(f'machine "{self.context.name}" has not been made') from None
+
+    def leftovers(self) -> list[str]:
+        """What is still there of the machine, in words; empty after `remove`."""
+        return [f"{item.kind} {item.id}" for item in self._belongings()]
+
+    def _step(self, name: str, action: Callable[[], dict[str, Any]], **facts: Any) -> None:
+        """One journalled step; each action finds out itself what is there already."""
+        self.context.journal.begin(name, **facts)
+        made = action()
+        if any(self.context.resources.get(key) != value for key, value in made.items()):
+            self.context.resources.update(made)
+            self.context.save()
+        self.context.journal.complete(name, **{key: value for key, value in made.items() if key != "plan"})
+
+    def _rehearse(self, plan: Plan) -> None:
+        """A dry run (``DryRun``) of the launch, with what is not made yet left out."""
+        parts = Parts(plan.groups, "", "")
+        asked = parameters(plan, self.options, parts, ways(plan, self.options)[0], "rehearsal")
+        asked.pop("ClientToken")
+        if not plan.groups:
+            asked["NetworkInterfaces"][0].pop("Groups")
+        try:
+            self.cloud.call("RunInstances", DryRun=True, **asked)
+        except Refused as error:
+            if error.code != "DryRunOperation":  # AWS's way to say that it would have been done
+                raise
+
+    def _make_plan(self) -> dict[str, Any]:
+        made = self.context.resources.get("plan") or make_plan(self.cloud, self.options, self.context).to_json()
+        return {"plan": made, "region": self.cloud.account.region}
+
+    def _make_key(self) -> dict[str, Any]:
+        public = self._public_key()
+        if self.options.keypair_name:
+            return {"key_pair": self.options.keypair_name}
+        if self.options.instance_connect:
+            return {}
+        name = keypair.pair_name(self.context.machine_id)
+        keypair.import_pair(self.cloud, name, public, self.plan.tags)
+        return {"key_pair": name}
+
+    def _make_group(self) -> dict[str, Any]:
+        plan = self.plan
+        if plan.groups:
+            return {}
+        rules = firewall.permissions(self.options, plan.sources)
+        name = firewall.group_name(self.context.machine_id)
+        return {"group": firewall.ensure_group(self.cloud, name, plan.vpc, rules, plan.tags)}
+
+    def _launch(self) -> dict[str, Any]:
+        resources = self.context.resources
+        make_user = self.options.ssh_user if self.options.ssh_user not in ("", "root") else ""
+        data = user_data(
+            name=self.context.name,
+            public_key=self._public_key(),
+            make_user=make_user,
+            extra_path=self.options.userdata,
+        )
+        parts = Parts(self.plan.groups or [resources["group"]], resources.get("key_pair", ""), data)
+        launcher = Launcher(self.cloud, self.options, self.context, self.plan, parts)
+        return {"instance": launcher.instance()}
+
+    def _make_address(self) -> dict[str, Any]:
+        """An Elastic IP, and the tag on volumes that are to be kept."""
+        connecting.keep_volumes(self.cloud, self.options, self._require_instance())
+        if not self.options.elastic_ip:
+            return {}
+        return {"allocation": connecting.elastic_ip(self.cloud, self.context, self.plan, self._require_instance())}
+
+    def _await_running(self) -> dict[str, Any]:
+        """Wait until it runs and has its address."""
+        instance_id = self._require_instance()
+        self.context.report(f"Waiting for instance {instance_id}")
+        running = instances.wait_for(self.cloud, instance_id, "running", new=True)
+        found = self.cloud.patience.until(
+            lambda: (
+                running if instances.address(running, self.options) else instances.describe(self.cloud, instance_id)
+            ),
+            lambda instance: bool(instances.address(instance, self.options)),
+            f"waiting for instance {instance_id} to have an address",
+            last=lambda instance: "it has none of the kind that was asked for",
+        )
+        self._seen = found
+        return {"address": instances.address(found, self.options)}
+
+    def _stop(self, **how: Any) -> None:
+        instance_id = self._require_instance()
+        state = instances.name_of_state(self._look())
+        if state == "pending":
+            instances.wait_for(self.cloud, instance_id, "running")
+        if state not in ("stopped", "stopping") or how.get("Force"):
+            if state == "stopped":
+                return
+            try:
+                self.cloud.call("StopInstances", InstanceIds=[instance_id], **how)
+            except Refused as error:
+                if error.code == "UnsupportedOperation" and self.options.request_spot_instance:
+                    error.hint = "spot instances stop only when made with --amazonec2-spot-interruption stop"
+                raise
+        self._seen = instances.wait_for(self.cloud, instance_id, "stopped")
+
+    def _look(self) -> instances.Instance | None:
+        self._seen = instances.describe(self.cloud, self._instance_id())
+        return self._seen
+
+    def saw(self, instance: instances.Instance | None) -> None:
+        """Take in what was asked of EC2 for many machines at once."""
+        self._seen = instance
+
+    def _instance_id(self) -> str:
+        return str(self.context.resources.get("instance", ""))
+
+    def _require_instance(self) -> str:
+        instance_id = self._instance_id()
+        if not instance_id:
+            raise DriverError(f'machine "{self.context.name}" has no instance yet')
+        return instance_id
+
+    def _public_key(self) -> str:
+        return keypair.own_key(Path(self.context.directory), self.options.ssh_keypath)
+
+    def _belongings(self) -> list[belongings.Belonging]:
+        return belongings.find(self.cloud, tags.of_machine(self.context.machine_id))
+
+    def _instances(self) -> list[belongings.Belonging]:
+        kinds = tuple(kind for kind in belongings.KINDS if kind.name == "instance")
+        return belongings.find(self.cloud, tags.of_machine(self.context.machine_id), kinds)
+
+    def _launch_was_cut_off(self) -> bool:
+        """Whether a launch was begun, and no instance came to be on record."""
+        return "way" in self.context.journal.facts() and not self._instance_id()

@@ -1,0 +1,47 @@
+"""Cloud-init user data of ours and of the user's, as one. Source: cloudinit.readthedocs.io, "User data formats"."""
+
+from __future__ import annotations
+
+import hashlib
+from email.message import Message
+from email.mime.multipart import MIMEMultipart
+from email.mime.text import MIMEText
+from pathlib import Path
+
+from pymachine.machine.errors import InvalidOption
+
+KINDS = {
+    "#cloud-config": "cloud-config",
+    "#!": "x-shellscript",
+    "#include": "x-include-url",
+    "#cloud-boothook": "cloud-boothook",
+    "## template: jinja": "jinja2",
+}
+"""First lines of user data and their MIME subtypes."""
+MERGE = "list(append)+dict(no_replace,recurse_list)+str()"
+"""The user's lists are added to ours; where both set a value, ours stands."""
+
+
+def read_extra(path: str, flag: str) -> str:
+    """The user's file, named by *flag*; empty when there is none. Raises `InvalidOption`."""
+    if not path:
+        return ""
+    try:
+        text = Path(path).expanduser().read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidOption(f"{flag}: cannot read {path}: {error}") from None
+    if not text.startswith(tuple(KINDS)):
+        raise InvalidOption(f"{flag}: {path} does not start with #cloud-config or #!")
+    return text
+
+
+def merged(ours: str, extra: str) -> str:
+    """Both, of known kinds, as one MIME message, which cloud-init merges in order; same texts, same bytes."""
+    boundary = hashlib.sha256(f"{len(ours)} {ours}{extra}".encode()).hexdigest()
+    whole = MIMEMultipart(boundary=boundary)
+    for text in (ours, extra):
+        subtype = next(subtype for start, subtype in KINDS.items() if text.startswith(start))
+        part: Message = MIMEText(text, subtype, "utf-8")
+        part["Merge-Type"] = MERGE
+        whole.attach(part)
+    return whole.as_string()
