@@ -135,10 +135,11 @@ class Machine:
             raise DriverError("Host is not running")
 
     def engine_version(self, *, timeout: float) -> str:
-        """The version of the running engine, asked over TLS."""
+        """The version of the running engine, asked over TLS, or by SSH where a connection is open."""
         from pymachine.machine.certs.check import check_engine
+        from pymachine.machine.context.opened import version_if_open
 
-        return check_engine(self.url(), self.directory, timeout).version
+        return version_if_open(self.directory) or check_engine(self.url(), self.directory, timeout).version
 
 
 @functools.cache

@@ -14,6 +14,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from pymachine.machine.context.opened import SOCKET
 from pymachine.machine.errors import MachineError, SSHError
 from pymachine.machine.ssh.base import SSHEndpoint
 from pymachine.machine.ssh.connect import check_words
@@ -35,7 +36,7 @@ class Tunnel:
     """The tunnel whose sockets are in a machine's directory. Making the object opens nothing."""
 
     def __init__(self, directory: Path) -> None:
-        self.socket = directory / "docker.sock"
+        self.socket = directory / SOCKET
         self._control = directory / "ssh.ctl"
 
     @property

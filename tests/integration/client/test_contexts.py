@@ -71,6 +71,11 @@ def test_by_ssh_with_the_engines_port_closed(pair: Program) -> None:
         assert host_of(pair, env={"DOCKER_CONTEXT": "two"}) == "two"
         pair.ok("provision", "two")
         assert host_of(pair) == "two"
+        assert pair.ok("version", "two") == docker(pair, "version", "--format", "{{.Server.Version}}")
+        assert (
+            pair.ok("ls", "--filter", "name=two", "-f", "{{.DockerVersion}}{{.Error}}")
+            == f"v{pair.ok('version', 'two')}"
+        )
     finally:
         opened(pair, "two")
 
