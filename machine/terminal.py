@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import threading
+from collections.abc import Iterator
 
 TERMINAL = threading.Lock()
 """Held while a question waits for its answer."""
@@ -12,7 +14,7 @@ TERMINAL = threading.Lock()
 
 def ask_secret(question: str) -> str | None:
     """Ask on the terminal, without showing what is typed; ``None`` when there is no terminal or no answer."""
-    if not _has_terminal():
+    if not has_terminal():
         return None
     from getpass import getpass
 
@@ -24,7 +26,18 @@ def ask_secret(question: str) -> str | None:
             return None
 
 
-def _has_terminal() -> bool:
+@contextlib.contextmanager
+def borrowed() -> Iterator[None]:
+    """Hold the terminal while another program asks on it."""
+    with TERMINAL:
+        sys.stdout.flush()
+        if sys.stdout.isatty():
+            sys.stdout.write("\r\x1b[K")
+            sys.stdout.flush()
+        yield
+
+
+def has_terminal() -> bool:
     """Whether somebody can be asked even when the standard streams lead elsewhere (tty(4))."""
     if os.name != "posix":
         return sys.stdin is not None and sys.stdin.isatty()

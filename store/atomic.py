@@ -13,6 +13,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pymachine.machine.errors import MachineError
+from pymachine.store.portable import open_file, publish, replace, set_mode, sync_directory
+
+__all__ = ["create_file", "make_directory", "replace_file", "storage_errors", "sync_directory"]
 
 _HINTS = {
     errno.ENOSPC: "free some space; nothing that was stored before is harmed",
@@ -56,24 +59,15 @@ def make_directory(path: Path) -> None:
 def replace_file(path: Path, content: bytes, *, mode: int = 0o600) -> None:
     """Write *path*, replacing what is there; raises `OSError` and leaves the old file when it cannot."""
     with _temporary(path, content, mode) as temporary:
-        os.replace(temporary, path)
+        replace(temporary, path)
     sync_directory(path.parent)
 
 
 def create_file(path: Path, content: bytes, *, mode: int = 0o600) -> None:
     """Write *path*, which must be new; raises `FileExistsError` for all but one of many that try."""
     with _temporary(path, content, mode) as temporary:
-        os.link(temporary, path, follow_symlinks=False)
+        publish(temporary, path)
     sync_directory(path.parent)
-
-
-def sync_directory(path: Path) -> None:
-    """Make the names in a directory durable."""
-    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 @contextlib.contextmanager
@@ -83,13 +77,13 @@ def _temporary(path: Path, content: bytes, mode: int) -> Iterator[str]:
     tempfile would do the same, but importing it takes longer than all else here.
     """
     temporary = f"{path.parent}/.{path.name}.{os.urandom(8).hex()}"
-    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    handle = open_file(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
     try:
         with open(handle, "wb") as file:
             file.write(content)
             file.flush()
             if mode != 0o600:
-                os.fchmod(handle, mode)
+                set_mode(handle, temporary, mode)
             os.fsync(handle)
         yield temporary
     finally:

@@ -30,6 +30,7 @@ from pymachine.store.base import SCHEMA, Damaged, Journal, Record, Store
 from pymachine.store.expiring import ExpiringIndex
 from pymachine.store.journal import FileJournal
 from pymachine.store.names import is_valid, valid_name
+from pymachine.store.portable import rename, replace
 from pymachine.store.salvage import salvage_pieces, salvage_whole
 from pymachine.store.schema import check_schema, dump_record, parse_record, read_file
 
@@ -131,7 +132,7 @@ class FileStore(Store):
             if _is_foreign(directory):
                 return
             with contextlib.suppress(FileNotFoundError):
-                os.rename(directory, self._machines / f"{_REMOVED}{os.urandom(8).hex()}")
+                rename(directory, self._machines / f"{_REMOVED}{os.urandom(8).hex()}")
                 sync_directory(self._machines)
             self._expiring.drop(name)
             self._sweep()
@@ -147,11 +148,11 @@ class FileStore(Store):
             self._refuse_foreign(target)
             replace_file(source / _RENAMED, _dump(record))
             _remove_tree(target)  # left by a create that was killed before there was a record
-            os.rename(source, target)
+            rename(source, target)
             sync_directory(self._machines)
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(target / _LAST)
-            os.replace(target / _RENAMED, target / "record.json")
+            replace(target / _RENAMED, target / "record.json")
             sync_directory(target)
         self._expiring.drop(name)
         return record
@@ -283,8 +284,8 @@ class FileStore(Store):
         """Let the record that is about to be replaced have a second name; not worth failing for."""
         temporary = path.with_name(f"{_LAST}.{os.urandom(8).hex()}")
         with contextlib.suppress(OSError):
-            os.link(path, temporary, follow_symlinks=False)
-            os.replace(temporary, path.with_name(_LAST))
+            os.link(path, temporary)
+            replace(temporary, path.with_name(_LAST))
         with contextlib.suppress(OSError):
             os.unlink(temporary)  # still there when both were one file already (rename(2))
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from pymachine.store.atomic import make_directory, storage_errors, sync_directory
+from pymachine.store.portable import open_file
 from pymachine.store.schema import read_file
 
 
@@ -67,7 +68,7 @@ class FileJournal:
         line = json.dumps({"at": at, "event": kind, "step": step, "facts": facts}, allow_nan=False).encode() + b"\n"
         with storage_errors("cannot write", self._path):
             make_directory(self._path.parent)
-            handle = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+            handle = open_file(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND)
             try:
                 _append_line(handle, line)
             finally:
@@ -75,10 +76,15 @@ class FileJournal:
             sync_directory(self._path.parent)
 
 
+def _last_byte(handle: int, size: int) -> bytes:
+    os.lseek(handle, size - 1, os.SEEK_SET)
+    return os.read(handle, 1)
+
+
 def _append_line(handle: int, line: bytes) -> None:
     """Write and sync the whole line, or take back what a full disk let through."""
     size = os.fstat(handle).st_size
-    if size and os.pread(handle, 1, size - 1) != b"\n":
+    if size and _last_byte(handle, size) != b"\n":
         line = b"\n" + line
     try:
         view = memoryview(line)

@@ -1,8 +1,8 @@
 """Locks between processes that end with their holder, and a note of who holds them.
 
-The lock is flock(2) by `filelock`: the kernel drops it when the process ends, however that ends. The note beside it
-is for people; when it is stale the lock still tells the truth. Lock files stay after use: removing a file that
-another process may be waiting on would split the lock in two.
+The lock is flock(2), or what Windows has for it, by `filelock`: the kernel drops it when the process ends, however that
+ends. The note beside it is for people; when it is stale the lock still tells the truth. Lock files stay after use:
+removing a file that another process may be waiting on would split the lock in two.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pathlib import Path
 
 from pymachine.machine.errors import StoreBusy
 from pymachine.store.atomic import make_directory, storage_errors
+from pymachine.store.portable import computer, open_file, replace
 from pymachine.store.schema import read_file
 
 POLL = 0.02
@@ -56,12 +57,12 @@ def _note(path: Path) -> Path:
 def _write_note(path: Path, purpose: str) -> None:
     """Say who holds the lock. A reader may come at any time, so it is renamed into place; it need not be durable."""
     since = datetime.now(UTC).isoformat(timespec="seconds")
-    note = {"pid": os.getpid(), "host": os.uname().nodename, "purpose": purpose, "since": since}
+    note = {"pid": os.getpid(), "host": computer(), "purpose": purpose, "since": since}
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     with contextlib.suppress(OSError):  # a full disk must not stop `rm`, which frees space
-        with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        with open(open_file(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), "w", encoding="utf-8") as file:
             json.dump(note, file)
-        os.replace(temporary, _note(path))
+        replace(temporary, _note(path))
 
 
 def _describe_holder(path: Path) -> str:

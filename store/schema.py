@@ -12,6 +12,7 @@ from typing import Any
 
 from pymachine.machine.errors import RecordDamaged
 from pymachine.store.base import SCHEMA, Record
+from pymachine.store.portable import open_without_waiting
 
 MAX_SIZE = 16 << 20
 """Bytes; a record is a few kB, so a bigger file is none."""
@@ -75,7 +76,7 @@ def check_schema(schema: Any) -> None:
 
 def read_file(path: Path) -> bytes:
     """A regular file's bytes. Never waits (a FIFO would make open(2) hang); raises `OSError`."""
-    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    handle = open_without_waiting(path)
     try:
         status = os.fstat(handle)
         if stat.S_ISDIR(status.st_mode):

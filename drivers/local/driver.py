@@ -8,9 +8,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from pymachine.drivers.base import Context, Driver, State
+from pymachine.drivers.base import Context, Driver, Finding, State
 from pymachine.drivers.local import bridge, cgroups, jsonfile, launch, process, readiness, seed
 from pymachine.drivers.local import options as local_options
+from pymachine.drivers.local.endpoint import address_of, endpoint_of, pin_host_key
 from pymachine.drivers.local.faults import told
 from pymachine.drivers.local.images.catalog import Catalog, Image
 from pymachine.drivers.local.images.recipe import DEFAULT_IMAGE
@@ -38,10 +39,13 @@ class LocalDriver(Driver):
     description = "Linux hosts on this computer, sharing its kernel (systemd-nspawn)"
     Options = local_options.Options
 
-    def __init__(self, options: local_options.Options, context: Context) -> None:
+    owner = 0
+    """The number of the user whose machine it is, for whom the privileged helper works; 0 for root's own."""
+
+    def __init__(self, options: local_options.Options, context: Context, layout: Layout | None = None) -> None:
         super().__init__(options, context)
         self.options: local_options.Options = options
-        self._layout = Layout.from_environment()
+        self._layout = layout or Layout.from_environment()
         self._paths: MachinePaths = self._layout.machine(context.machine_id)
         self._leases = Leases(self._layout)
         self._catalog = Catalog(self._layout.images)
@@ -51,6 +55,13 @@ class LocalDriver(Driver):
         from pymachine.drivers.local import checks  # for create only; every other command does without
 
         checks.check(self.options, self._layout)
+
+    @classmethod
+    def doctor(cls) -> list[Finding]:
+        """Each thing that is missing by itself."""
+        from pymachine.drivers.local import checks
+
+        return checks.findings(cls.Options(), Layout.from_environment())
 
     def create(self) -> None:
         """Make and start the host, or go on with an interrupted create."""
@@ -97,6 +108,12 @@ class LocalDriver(Driver):
         if any([self.context.resources.pop(name, None) for name in RESOURCES]):
             self.context.save()
 
+    def renamed(self) -> None:
+        """Note the new name, by which images tell who uses them."""
+        if self._paths.directory.is_dir():
+            with told("noting the machine's new name"):
+                jsonfile.write(self._paths.record, self._note())
+
     def state(self) -> State:
         """Running, Starting, Stopped; Error when its files are gone, none when create has not made anything."""
         with told("asking for the machine's state"):
@@ -108,20 +125,11 @@ class LocalDriver(Driver):
 
     def address(self) -> str:
         """The address that the machine has for its whole life."""
-        address = self.context.resources.get("address")
-        if not address:
-            raise DriverError(f'machine "{self.context.name}" has no address yet')
-        return str(address)
+        return address_of(self.context)
 
     def ssh_endpoint(self) -> SSHEndpoint:
         """Port 22, with the key and the pinned host key in the machine's directory."""
-        directory = self.context.directory
-        return SSHEndpoint(
-            self.address(),
-            self.options.ssh_user,
-            key_path=directory / "id_ed25519",
-            known_hosts=directory / "known_hosts",
-        )
+        return endpoint_of(self.context, self.options)
 
     def leftovers(self) -> list[str]:
         """What is still there of the machine, in words; empty after `remove`."""
@@ -146,8 +154,13 @@ class LocalDriver(Driver):
 
     def _make_directory(self) -> dict[str, str]:
         self._paths.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        jsonfile.write(self._paths.record, {"id": self.context.machine_id, "name": self.context.name})
+        jsonfile.write(self._paths.record, self._note())
         return {"root": self._layout.identity(make=True)}
+
+    def _note(self) -> dict[str, object]:
+        """What is to be known of the machine without its record."""
+        owner = jsonfile.read(self._paths.record).get("owner", self.owner)  # root may work on a user's machine
+        return {"id": self.context.machine_id, "name": self.context.name, "owner": owner}
 
     def _pin_image(self) -> dict[str, str]:
         wanted = self.context.resources.get("image") or self.options.image or DEFAULT_IMAGE
@@ -162,22 +175,19 @@ class LocalDriver(Driver):
         return {"address": str(lease.address), "subnet": str(lease.subnet)}
 
     def _write_layer(self) -> dict[str, str]:
-        from pymachine.machine.ssh.keys import ensure_key
-
-        key = ensure_key(self.context.directory / "id_ed25519")
-        lease, image = self._lease(), self._image()
+        lease, image, key = self._lease(), self._image(), self._authorized_key()
         identity = seed.Identity(self.context.machine_id, self.context.name, lease, key, self.options.ssh_user)
         host_key = seed.write_layer(self._paths, image.rootfs, identity)
         self._pin_host_key(str(lease.address), host_key)
         return {}
 
+    def _authorized_key(self) -> str:
+        from pymachine.machine.ssh.keys import ensure_key
+
+        return ensure_key(self.context.directory / "id_ed25519")
+
     def _pin_host_key(self, address: str, host_key: str) -> None:
-        """We made the key, so it is known before the first connection."""
-        kind, value = host_key.split()[:2]
-        path = self.context.directory / "known_hosts"
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        with open(handle, "w", encoding="utf-8") as file:
-            file.write(f"{address} {kind} {value}\n")
+        pin_host_key(self.context.directory, address, host_key)
 
     def _boot(self, deadline: float) -> dict[str, str]:
         """Start unless running, and wait for SSH."""

@@ -1,7 +1,4 @@
-"""Commands run on this computer: the one place where the local driver starts programs and waits for them.
-
-Everything that needs root goes through `run`, so that a privileged helper can take its place one day.
-"""
+"""Commands run on this computer: the one place where the local driver starts programs and waits for them."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ def owner() -> str:
     """Who certificates are made for: the user's name, as docker-machine has it."""
     try:
         return getpass.getuser()[:40]
-    except (KeyError, OSError):  # a user id without an entry in passwd(5)
+    except (KeyError, OSError, ImportError):  # a user id without an entry in passwd(5), or no such thing (Windows)
         return "unknown"
 
 

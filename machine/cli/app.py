@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 
@@ -103,6 +104,7 @@ def application(
 def run(argv: list[str]) -> int:
     """Run the program; returns its exit code."""
     invocation = Invocation(storage_path=None, debug=False)
+    _write_plain_lines()
     try:
         invocation.debug = _debug_wanted(os.environ.get("MACHINE_DEBUG", ""))
         code = application.main(argv, prog_name=PROGRAM, standalone_mode=False, obj=invocation)
@@ -122,6 +124,15 @@ def run(argv: list[str]) -> int:
         return 1
     except Exception as error:
         return show_defect(error, debug=invocation.debug)
+
+
+def _write_plain_lines() -> None:
+    """Lines end with a newline alone on Windows too: what `env` prints is for shells, some of which take the carriage
+    return for a part of the value."""
+    if os.name == "nt":
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(newline="\n")
 
 
 def _interrupted() -> int:

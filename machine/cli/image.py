@@ -24,7 +24,7 @@ def image() -> None:
 @click.argument("name", default=DEFAULT, required=False)
 def build(name: str, force: bool) -> None:
     """Build image NAME (debian-12)."""
-    from pymachine.drivers.local.images.build import build as operation
+    from pymachine.drivers.local.images.manage import build as operation
 
     with current().progress() as report:
         operation(name, report=report.stage, force=force)
@@ -35,6 +35,9 @@ def build(name: str, force: bool) -> None:
 @format_option
 def ls(quiet: bool, format_: str) -> None:
     """List images."""
+    from pymachine.drivers.local import require_linux
+
+    require_linux()  # before what only Linux can import
     from pymachine.drivers.local.images.catalog import Catalog
     from pymachine.drivers.local.layout import Layout
     from pymachine.machine.output.table import table
@@ -63,15 +66,13 @@ def ls(quiet: bool, format_: str) -> None:
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
 def rm(names: tuple[str, ...]) -> None:
     """Remove images, by name or digest."""
-    from pymachine.drivers.local.images.catalog import Catalog
-    from pymachine.drivers.local.layout import Layout
+    from pymachine.drivers.local.images.manage import remove
     from pymachine.machine.machine import Several
 
-    catalog = Catalog(Layout.from_environment().images)
     errors: list[MachineError] = []
     for name in names:
         try:
-            click.echo(f"Removed {catalog.remove(name).digest}")
+            click.echo(f"Removed {remove(name)}")
         except MachineError as error:
             errors.append(error)
     if errors:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pymachine.machine.errors import MachineError
 from pymachine.machine.log.redact import one_line
+from pymachine.store.portable import open_file, replace
 
 NAME = "provision.log"
 """In the machine's directory."""
@@ -30,7 +31,7 @@ class WorkLog:
         with contextlib.suppress(OSError):
             self._make_room()
             flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
-            with open(os.open(self.path, flags, 0o600), "wb") as file:
+            with open(open_file(self.path, flags), "wb") as file:
                 file.write(f"{stamp} {one_line(text)}\n".encode())
 
     def read(self) -> list[str]:
@@ -48,4 +49,4 @@ class WorkLog:
     def _make_room(self) -> None:
         with contextlib.suppress(FileNotFoundError):
             if self.path.stat().st_size > LARGEST:
-                os.replace(self.path, self._former)
+                replace(self.path, self._former)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from pymachine.machine.errors import MachineError, SSHError
 from pymachine.store.atomic import create_file, make_directory, replace_file
+from pymachine.store.portable import MODES
 
 KEY_COMMENT = "pymachine"
 
@@ -49,7 +50,7 @@ def copy_key(source: Path, target: Path) -> None:
 def check_permissions(path: Path) -> None:
     """Refuse a private key that others may read, as ssh(1) does; raises `SSHError` with the remedy."""
     mode = stat.S_IMODE(path.stat().st_mode)
-    if mode & 0o077:
+    if MODES and mode & 0o077:
         raise SSHError(f"permissions {mode:04o} for '{path}' are too open", hint=f"chmod 600 '{path}'")
 
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from pymachine.machine.errors import MachineError, SSHError
 from pymachine.machine.ssh.base import SSHEndpoint
 from pymachine.store.atomic import replace_file
+from pymachine.store.portable import open_file
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,7 @@ class KnownHosts:
     def _pin(self, key_type: str, key: str) -> None:
         try:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            handle = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            handle = open_file(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
             with open(handle, "wb") as file:
                 file.write(f"{self.name} {key_type} {key}\n".encode())
                 file.flush()

@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 
-CONTRACTS = {"machine.errors", "machine.ssh.base", "machine.ssh.keys", "machine.config"}
+CONTRACTS = {"machine.errors", "machine.ssh.base", "machine.ssh.keys", "machine.config", "machine.terminal"}
 """The client's public contracts, which drivers, provisioners and stores may use."""
 
 ALLOWED: dict[str, set[str]] = {

@@ -180,7 +180,14 @@ class Catalog:
 def _users(directory: Path) -> Iterator[str]:
     """Machines whose folder is still there; a link to nothing is of one removed by hand."""
     if directory.is_dir():
-        yield from (name for name in sorted(os.listdir(directory)) if (directory / name).exists())
+        yield from (name for name in sorted(os.listdir(directory)) if _leads_somewhere(directory / name))
+
+
+def _leads_somewhere(link: Path) -> bool:
+    try:
+        return link.exists()
+    except PermissionError:  # into another user's private folder
+        return True
 
 
 def _machine_names(image: Image) -> Iterator[str]:

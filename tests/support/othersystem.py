@@ -1,0 +1,104 @@
+"""What another operating system lacks, taken away from this Python; then the program is run.
+
+    python -m support.othersystem windows|macos ARGUMENT...
+
+The standard library and others' libraries choose by system when they are imported, so they are imported before: their
+ways on other systems are their own business. Every module of ours is imported on the impoverished system.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.abc
+import importlib.machinery
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import sys
+from collections.abc import Sequence
+from types import ModuleType
+
+LIBRARIES = (
+    *("asyncio", "concurrent.futures", "ctypes", "getpass", "http.client", "ipaddress", "json", "logging", "shutil"),
+    *("pty", "select", "selectors", "ssl", "subprocess", "tarfile", "tempfile", "threading", "uuid", "zipfile"),
+    *("click", "click.testing", "filelock", "jinja2", "paramiko", "importlib.metadata"),
+    *("cryptography.x509", "cryptography.hazmat.primitives.asymmetric.ed25519"),
+    *("cryptography.hazmat.primitives.asymmetric.ec", "cryptography.hazmat.primitives.serialization"),
+)
+POSIX_MODULES = ("fcntl", "grp", "pty", "pwd", "resource", "syslog", "termios", "tty", "readline")
+POSIX_NAMES = (
+    *("chown", "chroot", "fchdir", "fchmod", "fchown", "fork", "forkpty", "getegid", "geteuid", "getgid", "getgroups"),
+    *("getloadavg", "getpgid", "getpgrp", "getresuid", "getsid", "getuid", "initgroups", "killpg", "lchown", "mkfifo"),
+    *("mknod", "nice", "openpty", "pread", "pwrite", "readv", "sendfile", "setegid", "seteuid", "setgid", "setgroups"),
+    *("setpgid", "setsid", "setuid", "statvfs", "sync", "sysconf", "tcgetpgrp", "tcsetpgrp", "uname", "wait"),
+    *("waitid", "writev", "O_CLOEXEC", "O_DIRECTORY", "O_NOCTTY", "O_NOFOLLOW", "O_NONBLOCK", "O_SYNC", "WNOHANG"),
+)
+LINUX_NAMES = (
+    *("copy_file_range", "eventfd", "getrandom", "getxattr", "memfd_create", "pidfd_open", "posix_fadvise"),
+    *("sched_getaffinity", "sched_setaffinity", "setns", "setxattr", "splice", "unshare", "O_DIRECT", "O_PATH"),
+    *("O_TMPFILE", "pipe2", "getresuid", "setresuid"),
+)
+POSIX_SIGNALS = ("SIGALRM", "SIGCHLD", "SIGHUP", "SIGKILL", "SIGPIPE", "SIGQUIT", "SIGSTOP", "SIGTSTP", "SIGUSR1")
+LINUX_SIGNALS = ("SIGRTMIN", "SIGRTMAX", "SIGPWR", "pidfd_send_signal")
+
+
+class Absent(importlib.abc.MetaPathFinder):
+    """Modules that the system does not have."""
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        if fullname in POSIX_MODULES:
+            raise ModuleNotFoundError(f"No module named {fullname!r} on this system", name=fullname)
+        return None
+
+
+def become(system: str) -> None:
+    """From here on this process looks like *system* to whoever asks."""
+    for name in LIBRARIES:
+        importlib.import_module(name)
+    _without(os, LINUX_NAMES)
+    _without(signal, LINUX_SIGNALS)
+    if system == "macos":
+        sys.platform = "darwin"
+        return
+    _keep_libraries_going()
+    _without(os, POSIX_NAMES)
+    _without(signal, POSIX_SIGNALS)
+    _without(socket, ("AF_UNIX", "SO_REUSEPORT"))
+    for name in POSIX_MODULES:
+        sys.modules.pop(name, None)
+    sys.meta_path.insert(0, Absent())
+    sys.platform, os.name = "win32", "nt"
+    os.environ.setdefault("USERNAME", "somebody")
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(newline="\r\n")  # type: ignore[union-attr]  # as text streams are there
+
+
+def _without(module: ModuleType, names: Sequence[str]) -> None:
+    for name in names:
+        if hasattr(module, name):
+            delattr(module, name)
+
+
+def _keep_libraries_going() -> None:
+    """What they chose for this system when they were imported must not miss what is taken away."""
+    import filelock
+
+    pathlib.WindowsPath = pathlib.PosixPath  # type: ignore[misc, assignment]
+    shutil._use_fd_functions = False
+    filelock.FileLock = filelock.SoftFileLock  # type: ignore[misc]
+
+
+def main() -> None:
+    """Become the system, then be the program."""
+    become(sys.argv[1])
+    from pymachine.machine.cli.app import run
+
+    sys.exit(run(sys.argv[2:]))
+
+
+if __name__ == "__main__":
+    main()
