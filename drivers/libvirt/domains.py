@@ -134,7 +134,6 @@ def describe(
         "nested_feature": NESTED.get(host.cpu_vendor, "") if options.nested and options.domain_type == "kvm" else "",
         "disks": disks,
         "seed": seed,
-        "cdrom_bus": "scsi" if arch == "aarch64" else "sata" if "q35" in machine else "ide",
         "shares": shares,
         "nics": [nic for nic in nics if nic.kind != "user"],
         "console_log": console_log,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -89,7 +90,8 @@ def _run(folder: Path, program: str, socket: Path, *flags: str) -> subprocess.Po
     log = open(folder / f"{program}.log", "wb")  # noqa: SIM115
     with log:
         process = subprocess.Popen(
-            ["unshare", "--mount", "--propagation", "slave", "sh", "-c", f'{binds} && exec "$@"', "sh", str(path), *flags],
+            ["unshare", "--mount", "--propagation", "slave", "sh", "-c", f'{binds} && exec "$@"', "sh", str(path)]
+            + ["--pid-file", f"{folder}/{program}.pid", *flags],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -107,6 +109,7 @@ def _end(host: LibvirtHost) -> None:
     if len(host.processes) == 2:
         with contextlib.suppress(Exception):
             _empty(host)
+    namespaces = {name for process in host.processes if (name := _namespace(process.pid))}
     for process in reversed(host.processes):
         process.terminate()
         try:
@@ -114,9 +117,9 @@ def _end(host: LibvirtHost) -> None:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-    for pid in qemus(host.folder):
+    for pid in members(namespaces):
         os.kill(pid, signal.SIGKILL)
-    shutil.rmtree(host.folder, ignore_errors=True)
+    forget(host.folder)
 
 
 def _empty(host: LibvirtHost) -> None:
@@ -132,12 +135,31 @@ def _empty(host: LibvirtHost) -> None:
     connection.close()
 
 
-def qemus(folder: Path) -> list[int]:
-    """QEMU and dnsmasq processes that work in the folder."""
-    found = []
-    for entry in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            words = (entry / "cmdline").read_bytes()
-            if str(folder).encode() in words and (b"qemu-system" in words or b"dnsmasq" in words):
-                found.append(int(entry.name))
-    return found
+def _namespace(pid: int | str) -> str:
+    with contextlib.suppress(OSError):
+        return os.readlink(f"/proc/{pid}/ns/mnt")
+    return ""
+
+
+def members(namespaces: set[str]) -> list[int]:
+    """Processes in the mount namespaces: QEMU and dnsmasq live in that of the libvirtd that started them."""
+    return [int(p.name) for p in Path("/proc").glob("[0-9]*") if namespaces and _namespace(p.name) in namespaces]
+
+
+def forget(folder: Path) -> None:
+    """Remove the folder of a libvirt that has ended, however it ended, with the bridges of its networks."""
+    for status in folder.glob("run/libvirt/network/*.xml"):
+        for bridge in re.findall(r"<bridge name=['\"](virbr\d+)['\"]", status.read_text()):
+            subprocess.run(["ip", "link", "delete", bridge], capture_output=True)
+            _forget_rules(bridge)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _forget_rules(bridge: str) -> None:
+    """libvirt's rules are in chains of its own, which other networks share."""
+    for table in ("filter", "nat", "mangle"):
+        saved = subprocess.run(["iptables-save", "-t", table], capture_output=True, text=True).stdout
+        for line in saved.splitlines():
+            words = line.split()
+            if line.startswith("-A LIBVIRT_") and bridge in words:
+                subprocess.run(["iptables", "-w", "-t", table, "-D", *words[1:]], capture_output=True)

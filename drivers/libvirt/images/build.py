@@ -38,6 +38,8 @@ FILES = {
         "apt_preserve_sources_list: true\n"
         "package_update: false\n"
         "manage_etc_hosts: true\n"
+        "locale: false\n"
+        "datasource_list: [NoCloud, None]\n"
     ),
     "etc/ssh/sshd_config.d/10-pymachine.conf": (
         "PasswordAuthentication no\nUseDNS no\nMaxStartups 100:30:300\nMaxSessions 100\n"
