@@ -6,6 +6,7 @@ import io
 import json
 import struct
 from dataclasses import replace
+from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -147,7 +148,7 @@ def test_an_address_that_others_can_use_is_chosen() -> None:
 
 
 def test_networks_are_read() -> None:
-    text = networks._network_xml("n", networks.IPv4Network("192.168.130.0/24"))
+    text = networks._network_xml("n", IPv4Network("192.168.130.0/24"))
 
     assert [str(found) for found in networks.addresses(text)] == ["192.168.130.1/24"]
     kept = text.replace(
