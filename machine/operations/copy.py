@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from pymachine.machine.errors import MachineError, MissingRequirement
+from pymachine.machine.errors import MachineError
 from pymachine.machine.machine import Machine
 from pymachine.machine.operations.places import Place, load_machine
+from pymachine.machine.programs import find_program, run_here
 from pymachine.machine.ssh.base import SSHEndpoint
 from pymachine.machine.ssh.configfile import config_text
 from pymachine.store.base import Store
@@ -29,12 +28,14 @@ def copy(
         raise MachineError(
             "rsync cannot copy from one machine to another", hint="Leave out --delta: scp goes through this computer."
         )
-    program = _require("rsync", "--delta option") if delta else _require("scp", "scp feature")
+    program = (
+        _program("rsync", "rsync", "--delta option") if delta else _program("scp", "openssh-client", "scp feature")
+    )
     with ssh_config(store, [place for place in (source, target) if place.machine]) as config:
         build = rsync_line if delta else scp_line
         words = build(program, config, (source, target), recursive=recursive, quiet=quiet)
         sys.stdout.flush()
-        return run(words)
+        return run_here(words)
 
 
 def scp_line(program: str, config: Path, places: tuple[Place, Place], *, recursive: bool, quiet: bool) -> Sequence[str]:
@@ -73,21 +74,6 @@ def running_endpoint(machine: Machine, what: str) -> SSHEndpoint:
     return driver.ssh_endpoint()
 
 
-def run(words: Sequence[str]) -> int:
-    """Run a program on this terminal; its exit status, 128 + n when signal n ended it."""
-    process = subprocess.Popen(words)
-    while True:
-        with contextlib.suppress(KeyboardInterrupt):  # the program has it too, and ends in its own way
-            status = process.wait()
-            return status if status >= 0 else 128 - status
-
-
-def _require(program: str, feature: str) -> str:
-    found = shutil.which(program)
-    if found is None:
-        package = {"scp": "openssh-client"}.get(program, program)
-        raise MissingRequirement(
-            f"You must have a copy of the {program} binary locally to use the {feature}",
-            hint=f"apt-get install -y --no-install-recommends {package}",
-        )
-    return found
+def _program(name: str, package: str, feature: str) -> str:
+    complaint = f"You must have a copy of the {name} binary locally to use the {feature}"
+    return find_program(name, package=package, complaint=complaint)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from pathlib import Path
 
-from pymachine.machine.errors import MachineError, MissingRequirement
-from pymachine.machine.operations.copy import run, running_endpoint
+from pymachine.machine.errors import MachineError
+from pymachine.machine.operations.copy import running_endpoint
 from pymachine.machine.operations.places import Place, load_machine
+from pymachine.machine.programs import find_program, run_here
 from pymachine.machine.ssh.configfile import config_text
 from pymachine.store.atomic import replace_file, storage_errors
 from pymachine.store.base import Store
@@ -19,7 +19,8 @@ CONFIG = "ssh_config"
 
 def mount(store: Store, source: Place, mountpoint: str) -> int:
     """Mount *source* on the directory *mountpoint*; returns sshfs' exit status."""
-    program = _require(("sshfs",), "sshfs", "use the mount feature")
+    complaint = "You must have a copy of the sshfs binary locally to use the mount feature"
+    program = find_program("sshfs", package="sshfs", complaint=complaint)
     machine = load_machine(store, source)
     endpoint = running_endpoint(machine, "mount")
     _check_mountpoint(mountpoint)
@@ -28,15 +29,16 @@ def mount(store: Store, source: Place, mountpoint: str) -> int:
         replace_file(config, config_text({machine.name: endpoint}).encode())
     options = ["-F", str(config), "-o", "reconnect"]
     # sshfs has no "--": a place begins with a machine's or user's name, the mountpoint is made absolute.
-    return run([program, source.word, str(Path(mountpoint).absolute()), *options])
+    return run_here([program, source.word, str(Path(mountpoint).absolute()), *options])
 
 
 def unmount(mountpoint: str) -> int:
     """Unmount what `mount` mounted; returns the exit status of fusermount (or umount)."""
     where = str(Path(mountpoint).absolute())
     if sys.platform == "darwin":
-        return run([_require(("umount",), "umount", "use the unmount option"), where])
-    return run([_require(("fusermount3", "fusermount"), "fusermount", "use the unmount option"), "-u", where])
+        return run_here(["/sbin/umount", where])
+    complaint = "You must have a copy of the fusermount binary locally to use the unmount option"
+    return run_here([find_program("fusermount3", "fusermount", package="fuse3", complaint=complaint), "-u", where])
 
 
 def _check_mountpoint(mountpoint: str) -> None:
@@ -45,15 +47,3 @@ def _check_mountpoint(mountpoint: str) -> None:
             f"{mountpoint} is not a directory of this computer",
             hint=f"Make it, or name another: mkdir -p {mountpoint}",
         )
-
-
-def _require(programs: tuple[str, ...], name: str, purpose: str) -> str:
-    for program in programs:
-        found = shutil.which(program)
-        if found:
-            return found
-    package = "sshfs" if name == "sshfs" else "fuse3"
-    raise MissingRequirement(
-        f"You must have a copy of the {name} binary locally to {purpose}",
-        hint=f"apt-get install -y --no-install-recommends {package}",
-    )

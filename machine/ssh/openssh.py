@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import shutil
-import subprocess
-
-from pymachine.machine.errors import MissingRequirement
+from pymachine.machine.programs import find_program, run_here
 from pymachine.machine.ssh.base import SSHEndpoint
 from pymachine.machine.ssh.connect import check_words
 from pymachine.machine.ssh.keys import check_permissions
@@ -57,21 +53,12 @@ def command_line(endpoint: SSHEndpoint, args: list[str], *, interactive: bool) -
 
 def run_interactive(endpoint: SSHEndpoint, args: list[str]) -> int:
     """Run ssh on this terminal; the remote command's status (255 when ssh itself failed, 128 + n by signal n)."""
-    process = subprocess.Popen(command_line(endpoint, args, interactive=True))
-    while True:
-        with contextlib.suppress(KeyboardInterrupt):  # Ctrl-C is for the other end; ssh has it too
-            status = process.wait()
-            return status if status >= 0 else 128 - status
+    return run_here(command_line(endpoint, args, interactive=True))
 
 
 def require(program: str) -> str:
     """The path of one of OpenSSH's programs; raises `MissingRequirement` naming the package."""
-    found = shutil.which(program)
-    if not found:
-        raise MissingRequirement(
-            f"the program {program} is missing", hint="apt-get install -y --no-install-recommends openssh-client"
-        )
-    return found
+    return find_program(program, package="openssh-client", complaint=f"the program {program} is missing")
 
 
 def _pinned(endpoint: SSHEndpoint) -> dict[str, str]:
