@@ -37,8 +37,9 @@ def changing(machine: Machine, purpose: str, *, finished: bool = True, wait: flo
 
 def wait_for_state(driver: Driver, state: str, deadline: Deadline, stage: str) -> None:
     """Return once the driver says *state*."""
-    while driver.state().value != state:
-        time.sleep(min(PAUSE, deadline.left(stage)))
+    while (seen := driver.state().value) != state:
+        left = deadline.left(stage, last_error=f"its state is {seen or 'not known'}")
+        time.sleep(min(PAUSE, left))
 
 
 def each(operation: Callable[[Machine], object], machines: list[Machine]) -> None:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from pymachine.machine.errors import CertificateError, DeadlineExceeded, MachineError
+from pymachine.machine.errors import CertificateError, MachineError
 from pymachine.machine.log.file import WorkLog
 from pymachine.machine.log.recording import RecordingSession, recording
 from pymachine.machine.machine import Machine
@@ -97,7 +97,11 @@ def _converge(
 
     report.stage("Waiting for SSH to be available...")
     left = deadline.left("waiting for SSH to be available")
-    with open_session(driver.ssh_endpoint(), timeout=left, report=_noting(machine, report)) as session:
+    look_at = f'See "pymachine status {machine.name}" and "pymachine logs {machine.name}".'
+    with (
+        deadline.shared(look_at),
+        open_session(driver.ssh_endpoint(), timeout=left, report=_noting(machine, report)) as session,
+    ):
         tls = certificates()
         report.stage("Detecting the provisioner...")
         plan = _plan(machine, driver, tls, deadline.left("provisioning"))
@@ -125,17 +129,10 @@ def wait_for_engine(machine: Machine, driver: Driver, report: Report, deadline: 
     """Return once the engine answers, over TLS (or by SSH, where docker is to reach it so); its version is in the
     record, saved."""
     report.stage("Checking connection to Docker...")
+    look_at = f'See "pymachine ssh {machine.name} journalctl -u pyengine".'
     last, began = "", time.monotonic()
     while True:
-        try:
-            left = deadline.left("checking the connection to Docker")
-        except DeadlineExceeded as error:
-            raise DeadlineExceeded(
-                error.stage,
-                deadline.seconds,
-                last_error=last,
-                look_at=f'See "pymachine ssh {machine.name} journalctl -u pyengine".',
-            ) from None
+        left = deadline.left("checking the connection to Docker", last_error=last, look_at=look_at)
         try:
             version = _engine_version(machine, driver, min(left, ATTEMPT))
             break

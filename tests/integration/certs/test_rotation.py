@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from cryptography import x509
 
 from pymachine.machine.certs import issue
 from pymachine.machine.certs.authority import ca_files
@@ -80,7 +81,7 @@ class Rig:
         with socket.create_connection((host, 2376), 20) as plain, context.wrap_socket(plain) as connection:
             der = connection.getpeercert(binary_form=True)
         assert der is not None
-        return issue.x509.load_der_x509_certificate(der).not_valid_after_utc
+        return x509.load_der_x509_certificate(der).not_valid_after_utc
 
     def error_in_list(self) -> str:
         (row,) = json.loads(self.program.ok("ls", "--format", "json"))
