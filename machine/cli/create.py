@@ -15,6 +15,7 @@ from pymachine.machine.cli.errors import Interrupted
 from pymachine.machine.cli.invocation import Invocation, current
 from pymachine.machine.config import EngineOptions, SwarmOptions
 from pymachine.machine.errors import MachineError
+from pymachine.machine.events import relay
 
 if TYPE_CHECKING:
     from pymachine.machine.operations.create import Request
@@ -138,7 +139,7 @@ def _create(ctx: click.Context, invocation: Invocation, name: str) -> None:
             if request.swarm.wanted:
                 report.warn(SWARM_NOTICE)
             take_in(invocation.store, Provided.of(invocation.tls_flags, environ), report.say)
-            operation.create(invocation.store, request, report)
+            invocation.client.create_as(request, on_event=relay(report))
             report.say(
                 "To see how to connect your Docker Client to the Docker Engine running on this virtual machine, "
                 f"run: pymachine env {name}"

@@ -16,6 +16,7 @@ from pymachine.machine.cli.command import SETTINGS, Command
 from pymachine.machine.cli.formats import format_option, write_json
 from pymachine.machine.cli.invocation import Invocation, current
 from pymachine.machine.errors import MachineError
+from pymachine.machine.events import OnEvent, relay
 from pymachine.machine.output.progress import Plain
 
 if TYPE_CHECKING:
@@ -51,12 +52,11 @@ def env(swarm: bool, shell: str, unset: bool, no_proxy: bool, format_: str, name
 @click.argument("names", nargs=-1, metavar="[NAME]")
 def config(swarm: bool, format_: str, names: tuple[str, ...]) -> None:
     """Print the docker command line's flags for a machine's engine."""
-    from pymachine.machine.bundle.connection import connect
     from pymachine.machine.bundle.flags import document, flags
 
     machine = current().one(names)
     try:
-        connection = connect(machine, swarm=swarm, report=_aside())
+        connection = current().client.connection(machine, swarm=swarm, on_event=_aside())
     except MachineError as error:
         raise MachineError(f"Error running connection boilerplate: {error}", hint=error.hint) from error
     _warn(connection)
@@ -65,9 +65,9 @@ def config(swarm: bool, format_: str, names: tuple[str, ...]) -> None:
     click.echo(flags(connection))
 
 
-def _aside() -> Plain:
+def _aside() -> OnEvent:
     """Progress on standard error, since shells evaluate the output."""
-    return Plain(sys.stderr)
+    return relay(Plain(sys.stderr))
 
 
 def _warn(connection: Connection) -> None:
@@ -80,11 +80,9 @@ def _warn(connection: Connection) -> None:
 
 
 def _set(invocation: Invocation, names: tuple[str, ...], *, swarm: bool, no_proxy: bool) -> Mapping[str, str | None]:
-    from pymachine.machine.bundle.connection import connect
-
     machine = invocation.one(names)
     try:
-        connection = connect(machine, swarm=swarm, report=_aside())
+        connection = invocation.client.connection(machine, swarm=swarm, on_event=_aside())
     except MachineError as error:
         raise MachineError(f"Error checking TLS connection: {error}", hint=error.hint) from error
     _warn(connection)

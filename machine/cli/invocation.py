@@ -9,8 +9,9 @@ from functools import cached_property
 
 import click
 
+from pymachine.machine.client import Client
 from pymachine.machine.errors import MachineError
-from pymachine.machine.machine import Machine, open_machines
+from pymachine.machine.machine import Machine
 from pymachine.machine.names import DEFAULT
 from pymachine.machine.output.progress import Live, Plain, progress
 from pymachine.store.base import Store
@@ -27,16 +28,14 @@ class Invocation:
         """The global ``--tls-*`` flags that were given."""
 
     @cached_property
+    def client(self) -> Client:
+        """The machines of the store that the user means."""
+        return Client(self.storage_path, environ=self.environ)
+
+    @property
     def store(self) -> Store:
         """The store the user means; opening makes nothing."""
-        from pymachine.store.open import open_store
-
-        store = open_store(self.storage_path, self.environ)
-        if store.expiring():
-            from pymachine.machine.lifetime.watcher import ensure_watched
-
-            ensure_watched(store)
-        return store
+        return self.client.store
 
     def names(self, names: tuple[str, ...]) -> list[str]:
         """The names given, else ``default`` when there is such a machine."""
@@ -50,11 +49,11 @@ class Invocation:
         """The one machine meant by a command that takes at most one name."""
         if len(names) > 1:
             raise MachineError("Error: Expected one machine name as an argument")
-        return Machine.load(self.store, self.names(names)[0])
+        return self.client.get(self.names(names)[0])
 
     def several(self, names: tuple[str, ...]) -> list[Machine]:
         """All machines meant; if one cannot be loaded, none is."""
-        return open_machines(self.store, self.names(names))
+        return self.client.several(self.names(names))
 
     @contextlib.contextmanager
     def progress(self, *, live: bool = True) -> Iterator[Plain | Live]:

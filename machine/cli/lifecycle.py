@@ -8,18 +8,23 @@ import click
 
 from pymachine.machine.cli.command import SETTINGS, Command, timeout_option
 from pymachine.machine.cli.invocation import current
+from pymachine.machine.client import Client
+from pymachine.machine.events import OnEvent, relay
 from pymachine.machine.machine import Machine
 from pymachine.machine.operations.changing import TIMEOUT, each
-from pymachine.machine.operations.report import Report
 
 TIMEOUT_FLAG = timeout_option("--timeout", default=TIMEOUT, text="The most that one machine may take.")
+NEW_ADDRESSES = "{} machines may have new IP addresses. You may need to re-run the `pymachine env` command."
+
+Operation = Callable[[Client, Machine, OnEvent], None]
 
 
-def on_each(names: tuple[str, ...], operation: Callable[[Machine, Report], None], *, after: str = "") -> None:
+def on_each(names: tuple[str, ...], operation: Operation, *, after: str = "") -> None:
     """Run *operation* on all machines meant, in parallel; then say *after*."""
-    machines = current().several(names)
+    client, machines = current().client, current().several(names)
     with current().progress(live=len(machines) == 1) as report:
-        each(lambda machine: operation(machine, report), machines)
+        on_event = relay(report)
+        each(lambda machine: operation(client, machine, on_event), machines)
         if after:
             report.say(after)
 
@@ -29,12 +34,10 @@ def on_each(names: tuple[str, ...], operation: Callable[[Machine, Report], None]
 @click.argument("names", nargs=-1, metavar="[NAME...]")
 def start(names: tuple[str, ...], timeout: float) -> None:
     """Start machines."""
-    from pymachine.machine.operations.start import start as operation
-
     on_each(
         names,
-        lambda machine, report: operation(machine, report, timeout=timeout),
-        after="Started machines may have new IP addresses. You may need to re-run the `pymachine env` command.",
+        lambda client, machine, on_event: client.start(machine, timeout=timeout, on_event=on_event),
+        after=NEW_ADDRESSES.format("Started"),
     )
 
 
@@ -43,12 +46,10 @@ def start(names: tuple[str, ...], timeout: float) -> None:
 @click.argument("names", nargs=-1, metavar="[NAME...]")
 def restart(names: tuple[str, ...], timeout: float) -> None:
     """Restart machines; those that are stopped are started."""
-    from pymachine.machine.operations.restart import restart as operation
-
     on_each(
         names,
-        lambda machine, report: operation(machine, report, timeout=timeout),
-        after="Restarted machines may have new IP addresses. You may need to re-run the `pymachine env` command.",
+        lambda client, machine, on_event: client.restart(machine, timeout=timeout, on_event=on_event),
+        after=NEW_ADDRESSES.format("Restarted"),
     )
 
 
@@ -57,9 +58,10 @@ def restart(names: tuple[str, ...], timeout: float) -> None:
 @click.argument("names", nargs=-1, metavar="[NAME...]")
 def stop(names: tuple[str, ...], timeout: float) -> None:
     """Stop machines gracefully; their data stays."""
-    from pymachine.machine.operations.stop import stop as operation
-
-    on_each(names, lambda machine, report: operation(machine, report, timeout=timeout))
+    on_each(
+        names,
+        lambda client, machine, on_event: client.stop(machine, timeout=timeout, on_event=on_event),
+    )
 
 
 @click.command(cls=Command, context_settings=SETTINGS)
@@ -67,6 +69,7 @@ def stop(names: tuple[str, ...], timeout: float) -> None:
 @click.argument("names", nargs=-1, metavar="[NAME...]")
 def kill(names: tuple[str, ...], timeout: float) -> None:
     """Stop machines at once."""
-    from pymachine.machine.operations.stop import kill as operation
-
-    on_each(names, lambda machine, report: operation(machine, report, timeout=timeout))
+    on_each(
+        names,
+        lambda client, machine, on_event: client.kill(machine, timeout=timeout, on_event=on_event),
+    )

@@ -11,7 +11,7 @@ from pymachine.machine.cli.formats import format_option, write_json
 from pymachine.machine.cli.invocation import current
 from pymachine.machine.errors import MachineError
 from pymachine.machine.names import natural
-from pymachine.machine.operations.observe import TIMEOUT, Row, from_records, load_all, observe, row_of_damaged
+from pymachine.machine.operations.observe import TIMEOUT, Row, from_records, row_of_damaged
 from pymachine.machine.operations.select import filters_by_state, parse_filters
 
 _SECONDS = timeout_option("-t", "--timeout", default=TIMEOUT, text="Seconds to wait for answers.")
@@ -60,7 +60,7 @@ def active(timeout: float, format_: str, names: tuple[str, ...]) -> None:
 
     if names:
         raise MachineError("Error: Too many arguments given")
-    machines, _ = load_all(current().store)
+    machines, _ = current().client.load_all()
     name = find_active(machines, current().environ.get("DOCKER_HOST", ""), timeout=timeout)
     if format_ == "json":
         return write_json({"Name": name})
@@ -70,8 +70,8 @@ def active(timeout: float, format_: str, names: tuple[str, ...]) -> None:
 def _rows(filters: tuple[str, ...], timeout: float, *, ask: bool, engines: bool) -> list[Row]:
     """The rows that pass; without *ask* from the records alone, and then without damaged ones."""
     test = parse_filters(filters)
-    machines, damaged = load_all(current().store)
+    machines, damaged = current().client.load_all()
     if not ask:
         return [row for row in from_records(machines) if test(row)]
-    rows = observe(machines, current().environ.get("DOCKER_HOST", ""), timeout=timeout, engines=engines)
+    rows = current().client.observe(machines, timeout=timeout, engines=engines)
     return [row for row in rows + [row_of_damaged(item) for item in damaged] if test(row)]

@@ -9,6 +9,7 @@ from pymachine.machine.cli.invocation import current
 from pymachine.machine.cli.lifecycle import on_each
 from pymachine.machine.cli.prompt import confirmed
 from pymachine.machine.errors import MachineError
+from pymachine.machine.events import relay
 
 TIMEOUT = 600.0
 
@@ -20,9 +21,10 @@ _TIMEOUT_FLAG = timeout_option("--timeout", default=TIMEOUT, text="The most that
 @click.argument("names", nargs=-1, metavar="[NAME...]")
 def provision(names: tuple[str, ...], timeout: float) -> None:
     """Provision machines again; nothing changes on one that is as wanted."""
-    from pymachine.machine.operations.provision import provision as operation
-
-    on_each(names, lambda machine, report: operation(machine, report, timeout=timeout))
+    on_each(
+        names,
+        lambda client, machine, on_event: client.provision(machine, timeout=timeout, on_event=on_event),
+    )
 
 
 @click.command("regenerate-certs", cls=Command, context_settings=SETTINGS)
@@ -32,17 +34,16 @@ def provision(names: tuple[str, ...], timeout: float) -> None:
 @click.argument("names", nargs=-1, metavar="[NAME...]")
 def regenerate_certs(names: tuple[str, ...], force: bool, client_certs: bool, timeout: float) -> None:
     """Renew the TLS certificates of machines; their containers keep running."""
-    from pymachine.machine.operations.provision import regenerate_certificates as operation
-
     if not force and not _sure():
         return
     click.echo("Regenerating TLS certificates")
     if client_certs:
-        from pymachine.machine.certs.authority import bootstrap
-
         with current().progress() as report:
-            bootstrap(current().store, report.say, renew=True)
-    on_each(names, lambda machine, report: operation(machine, report, timeout=timeout))
+            current().client.renew_client_certificate(on_event=relay(report))
+    on_each(
+        names,
+        lambda client, machine, on_event: client.regenerate_certs(machine, timeout=timeout, on_event=on_event),
+    )
 
 
 @click.command(cls=Command, context_settings=SETTINGS)
@@ -50,9 +51,10 @@ def regenerate_certs(names: tuple[str, ...], force: bool, client_certs: bool, ti
 @click.argument("names", nargs=-1, metavar="[NAME...]")
 def upgrade(names: tuple[str, ...], timeout: float) -> None:
     """Upgrade machines to the engine that comes with this program."""
-    from pymachine.machine.operations.provision import upgrade as operation
-
-    on_each(names, lambda machine, report: operation(machine, report, timeout=timeout))
+    on_each(
+        names,
+        lambda client, machine, on_event: client.upgrade(machine, timeout=timeout, on_event=on_event),
+    )
 
 
 def _sure() -> bool:

@@ -10,10 +10,11 @@ from pymachine.machine.cli.command import SETTINGS, Command
 from pymachine.machine.cli.errors import Interrupted
 from pymachine.machine.cli.invocation import current
 from pymachine.machine.cli.prompt import confirmed
+from pymachine.machine.client import Client
 from pymachine.machine.errors import MachineError
+from pymachine.machine.events import relay
 from pymachine.machine.operations.report import Report
 from pymachine.machine.operations.together import together
-from pymachine.store.base import Store
 
 
 @click.command(cls=Command, context_settings=SETTINGS)
@@ -41,23 +42,21 @@ def _remove_all(names: tuple[str, ...], *, force: bool) -> None:
     from pymachine.machine.cli.inspecting import raise_all
 
     with current().progress(live=len(names) == 1) as report:
-        store = current().store
-        outcomes = together(lambda name: _remove(store, name, report, force=force), names)
+        client = current().client
+        outcomes = together(lambda name: _remove(client, name, report, force=force), names)
         raise_all([outcome.error for outcome in outcomes if outcome.error], "")
 
 
-def _remove(store: Store, name: str, report: Report, *, force: bool) -> None:
+def _remove(client: Client, name: str, report: Report, *, force: bool) -> None:
     """One machine. With *force* its errors are shown, and are no failure."""
-    from pymachine.machine.operations.remove import remove
-
     try:
-        remove(store, name, report, force=force)
+        client.remove(name, force=force, on_event=relay(report))
     except MachineError as error:
         failure = MachineError(f'Error removing host "{name}": {error}', hint=error.hint)
         if not force:
             raise failure from error
         print(failure, file=sys.stderr)
-        if name in store.names():
+        if name in client.names():
             print(f'Can\'t remove "{name}"', file=sys.stderr)
             return
     report.say(f"Successfully removed {name}")
