@@ -1,0 +1,187 @@
+"""What EC2 does and moto does not: client tokens, throttling, eventual consistency, lack of capacity, and so on.
+
+Sources: EC2 API reference, "Ensuring idempotency", "Error codes", and the probing of moto 5.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+from collections import Counter
+from dataclasses import dataclass, field
+from xml.etree import ElementTree
+
+from support.ec2 import moto_side, wire
+from support.ec2.wire import Answer, Call
+
+CHANGES = {"RunInstances": "pending", "StartInstances": "pending", "StopInstances": "stopping",
+           "TerminateInstances": "shutting-down"}  # fmt: skip
+CODES = {"pending": "0", "stopping": "64", "shutting-down": "32"}
+
+
+@dataclass
+class Wanted:
+    """Which faults there are; set by tests as JSON."""
+
+    throttle: float = 0.0
+    """Share of calls that are refused."""
+    absent_reads: int = 0
+    """So many reads do not find a new instance."""
+    slow_states: int = 0
+    """So many reads show a change of state as under way."""
+    capacity: list[dict[str, str]] = field(default_factory=list)
+    """Launches refused: those whose ``type``, ``zone`` and ``market`` are so, as far as given."""
+    violations: int = 0
+    """So many deletions of security groups are refused though nothing uses them."""
+    denied: list[str] = field(default_factory=list)
+    """Actions that are not allowed."""
+    broken: str = ""
+    """An error code for every call, such as ``RequestExpired``."""
+    no_parameters: bool = False
+    """SSM has no public parameters."""
+    kill_after: int = 0
+    kill: int = 0
+    """A process that is killed when its call number *kill_after* has been done, and before it is answered."""
+    hosts: bool = False
+    """Each instance is a host that runs (`support.ec2.hosts`)."""
+
+
+class Faults:
+    """The front's memory."""
+
+    def __init__(self, wanted: Wanted | None = None) -> None:
+        self.wanted = wanted or Wanted()
+        self.log: list[str] = []
+        self._random = random.Random(5)
+        self._tokens: dict[str, tuple[str, Answer]] = {}
+        self._reads: Counter[str] = Counter()
+        self._changing: dict[str, tuple[str, int]] = {}
+        self._violations: Counter[str] = Counter()
+        self._calls = 0
+
+    def before(self, call: Call) -> Answer | None:
+        """An answer in moto's stead."""
+        self.log.append(call.action)
+        wanted = self.wanted
+        if wanted.broken:
+            return wire.error(call, wanted.broken, "refused by the test")
+        if self._random.random() < wanted.throttle:
+            return wire.error(call, "RequestLimitExceeded", "Request limit exceeded.")
+        if call.action in wanted.denied:
+            code = "UnauthorizedOperation" if call.service == "ec2" else "AccessDeniedException"
+            return wire.error(call, code, "You are not authorized to perform this operation.")
+        special = getattr(self, f"_before_{call.action}", None)
+        answer: Answer | None = special(call) if special else None
+        return answer
+
+    def after(self, call: Call, answer: Answer) -> Answer:
+        """Moto's answer, changed."""
+        if call.action in CHANGES and answer.status.startswith("200"):
+            self._note_change(call, answer)
+        if call.action == "RunInstances" and answer.status.startswith("200") and "ClientToken" in call.parameters:
+            self._tokens[call.parameters["ClientToken"]] = (_fingerprint(call), answer)
+        if call.action == "DescribeInstances" and answer.status.startswith("200"):
+            return self._described(call, answer)
+        return answer
+
+    def done(self) -> None:
+        """A call has been done: kill its caller, if it is the one."""
+        self._calls += 1
+        if self.wanted.kill and self._calls == self.wanted.kill_after:
+            os.kill(self.wanted.kill, signal.SIGKILL)
+
+    def _before_RunInstances(self, call: Call) -> Answer | None:
+        if call.parameters.get("DryRun") == "true":
+            return wire.error(call, "DryRunOperation", "Request would have succeeded, but DryRun flag is set.")
+        token = call.parameters.get("ClientToken", "")
+        if token in self._tokens:
+            fingerprint, answer = self._tokens[token]
+            if fingerprint != _fingerprint(call):
+                return wire.error(call, "IdempotentParameterMismatch", "The token was used with other parameters.")
+            if moto_side.terminated(_ids(answer)):
+                return wire.error(call, "IdempotentInstanceTerminated", "The instance of the token was terminated.")
+            return answer
+        this = {
+            "type": call.parameters.get("InstanceType", ""),
+            "zone": moto_side.zone(call.parameters.get("NetworkInterface.1.SubnetId", "")),
+            "market": call.parameters.get("InstanceMarketOptions.MarketType", "on-demand"),
+        }
+        if any(rule.items() <= this.items() for rule in self.wanted.capacity):
+            return wire.error(call, "InsufficientInstanceCapacity", "There is no Spot or on-demand capacity.")
+        return None
+
+    def _before_StartInstances(self, call: Call) -> Answer | None:
+        if any(self._changing.get(identity, ("", 0))[0] == "stopping" for identity in call.listed("InstanceId")):
+            return wire.error(call, "IncorrectInstanceState", "The instance is not in a state from which it can be started.")
+        return None
+
+    def _before_TerminateInstances(self, call: Call) -> Answer | None:
+        if any(moto_side.protected(identity) for identity in call.listed("InstanceId")):
+            return wire.error(call, "OperationNotPermitted", "The instance may not be terminated.")
+        return None
+
+    def _before_AssociateAddress(self, call: Call) -> Answer | None:
+        if self._changing.get(call.parameters.get("InstanceId", ""), ("", 0))[0] == "pending":
+            return wire.error(call, "IncorrectInstanceState", "The pending instance is not in a valid state.")
+        return None
+
+    def _before_DeleteSecurityGroup(self, call: Call) -> Answer | None:
+        group = call.parameters.get("GroupId", "")
+        self._violations[group] += 1
+        if moto_side.in_use(group) or self._violations[group] <= self.wanted.violations:
+            return wire.error(call, "DependencyViolation", f"resource {group} has a dependent object")
+        return None
+
+    def _before_GetParameter(self, call: Call) -> Answer | None:
+        name = call.parameters.get("Name", "")
+        image = "" if self.wanted.no_parameters else moto_side.parameter(name)
+        if not image:
+            return wire.error(call, "ParameterNotFound", "")
+        body = json.dumps({"Parameter": {"Name": name, "Type": "String", "Value": image, "Version": 1}}).encode()
+        return Answer("200 OK", "application/x-amz-json-1.1", body)
+
+    def _note_change(self, call: Call, answer: Answer) -> None:
+        if self.wanted.slow_states:
+            for identity in _ids(answer):
+                self._changing[identity] = (CHANGES[call.action], self.wanted.slow_states)
+
+    def _described(self, call: Call, answer: Answer) -> Answer:
+        root = wire.document(answer)
+        for item in root.iterfind("reservationSet/item/instancesSet/item"):
+            identity = item.findtext("instanceId", "")
+            self._reads[identity] += 1
+            if self._reads[identity] <= self.wanted.absent_reads:
+                return self._absent(call, identity)
+            self._show_change(identity, item)
+            moto_side.give_reachable_addresses(item)
+        wire.put_back(answer, root)
+        return answer
+
+    def _absent(self, call: Call, identity: str) -> Answer:
+        if call.listed("InstanceId"):
+            return wire.error(call, "InvalidInstanceID.NotFound", f"The instance ID '{identity}' does not exist")
+        text = f'<DescribeInstancesResponse xmlns="{wire.XMLNS}"><reservationSet/></DescribeInstancesResponse>'
+        return Answer("200 OK", "text/xml", text.encode())
+
+    def _show_change(self, identity: str, item: ElementTree.Element) -> None:
+        state, left = self._changing.get(identity, ("", 0))
+        if left <= 0:
+            self._changing.pop(identity, None)
+            return
+        self._changing[identity] = (state, left - 1)
+        shown = item.find("instanceState")
+        assert shown is not None
+        for tag, text in (("name", state), ("code", CODES[state])):
+            element = shown.find(tag)
+            assert element is not None
+            element.text = text
+
+
+def _fingerprint(call: Call) -> str:
+    return json.dumps(dict(call.parameters), sort_keys=True)
+
+
+def _ids(answer: Answer) -> list[str]:
+    return [element.text or "" for element in wire.document(answer).iter("instanceId")]

@@ -1,0 +1,95 @@
+"""What the front asks of moto's own objects, which live in the same process."""
+
+from __future__ import annotations
+
+import functools
+import ipaddress
+from typing import Any
+from xml.etree import ElementTree
+
+ACCOUNT = "123456789012"
+CANONICAL = "099720109477"
+PUBLIC = ("ipAddress", "publicIp", "dnsName", "publicDnsName")
+hosts: dict[str, str] = {}
+"""Addresses of the hosts that instances are, by instance id."""
+
+
+def backends() -> list[Any]:
+    """EC2 of each region that was used."""
+    from moto.ec2.models import ec2_backends
+
+    return list(ec2_backends[ACCOUNT].values())
+
+
+def _instances() -> list[Any]:
+    return [
+        instance
+        for backend in backends()
+        for reservation in backend.reservations.values()
+        for instance in reservation.instances
+    ]
+
+
+def instance(identity: str) -> Any | None:
+    """By its id."""
+    return next((one for one in _instances() if one.id == identity), None)
+
+
+def terminated(ids: list[str]) -> bool:
+    """Whether one of the instances is."""
+    return any(found is None or found.state == "terminated" for found in map(instance, ids))
+
+
+def protected(identity: str) -> bool:
+    """Against termination; moto keeps it as a word."""
+    found = instance(identity)
+    return found is not None and str(found.disable_api_termination).lower() == "true"
+
+
+def zone(subnet: str) -> str:
+    """The subnet's zone."""
+    for backend in backends():
+        for zones in backend.subnets.values():
+            if subnet in zones:
+                return str(zones[subnet].availability_zone)
+    return ""
+
+
+def in_use(group: str) -> bool:
+    """Whether an instance that is not terminated has the security group."""
+    return any(
+        group in {used.id for used in [*one.security_groups, *(g for nic in one.nics.values() for g in nic.group_set)]}
+        for one in _instances()
+        if one.state != "terminated"
+    )
+
+
+@functools.cache
+def parameter(name: str) -> str:
+    """The image of a public parameter of Canonical or Debian: any of moto's of the right architecture."""
+    if not name.startswith(("/aws/service/canonical/", "/aws/service/debian/")):
+        return ""
+    from moto.ec2.models import ec2_backends
+
+    architecture = "arm64" if "arm64" in name else "x86_64"
+    images = ec2_backends[ACCOUNT]["us-east-1"].amis.values()
+    owned = [image for image in images if image.owner_id == CANONICAL and image.architecture == architecture]
+    return str(max(owned, key=lambda image: image.name).id) if owned else ""
+
+
+def give_reachable_addresses(item: ElementTree.Element) -> None:
+    """Moto's public addresses look like Amazon's own: in their place the instance's host's, or one of loopback."""
+    identity = item.findtext("instanceId", "")
+    for element in item.iter():
+        if element.tag in PUBLIC and element.text:
+            element.text = hosts.get(identity) or _loopback(element.text)
+    if identity in hosts:
+        for element in item.iter("privateIpAddress"):
+            element.text = hosts[identity]
+
+
+def _loopback(text: str) -> str:
+    try:
+        return f"127.{str(ipaddress.IPv4Address(text)).partition('.')[2]}"
+    except ValueError:
+        return "localhost"

@@ -1,0 +1,119 @@
+"""Run as a program: moto's EC2, SSM and STS behind the front, on a free port of loopback, which is the first line told.
+
+``/_control`` takes the faults that are wanted as JSON and forgets everything else; ``/_log`` tells what was called;
+``/checkip`` is the service that tells a caller's address. Port 22 of every address greets like an SSH server.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import socket
+import sys
+import threading
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from support.ec2 import wire
+from support.ec2.faults import Faults, Wanted
+from support.ec2.wire import Answer, Call
+
+BANNER = b"SSH-2.0-lab\r\n"
+CALLER = "198.51.100.7"
+"""What ``/checkip`` says: an address of nobody (RFC 5737)."""
+
+
+class Front:
+    """The WSGI application."""
+
+    def __init__(self, moto: Any) -> None:
+        self._moto = moto
+        self._faults = Faults()
+        self._lock = threading.Lock()
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+        answer = self._own(environ["PATH_INFO"], body) or self._api(environ, body)
+        headers = [("Content-Type", answer.type), ("Content-Length", str(len(answer.body)))]
+        start_response(answer.status, headers)
+        return [answer.body]
+
+    def _own(self, path: str, body: bytes) -> Answer | None:
+        if path == "/checkip":
+            return Answer("200 OK", "text/plain", f"{CALLER}\n".encode())
+        if path == "/_log":
+            return Answer("200 OK", "application/json", json.dumps(self._faults.log).encode())
+        if path == "/_control":
+            asked = json.loads(body)
+            self._faults = Faults(Wanted(**asked["faults"]))
+            if asked["reset"]:
+                self._reset()
+            return Answer("200 OK", "application/json", b"{}")
+        return None
+
+    def _api(self, environ: dict[str, Any], body: bytes) -> Answer:
+        call = wire.parse(environ, body)
+        with self._lock:
+            answer = self._faults.before(call)
+            if answer is None:
+                answer = self._faults.after(call, self._ask_moto(environ, body, call))
+            self._faults.done()
+        return answer
+
+    def _ask_moto(self, environ: dict[str, Any], body: bytes, call: Call) -> Answer:
+        from werkzeug.test import run_wsgi_app
+
+        inner = {**environ, "wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))}
+        chunks, status, headers = run_wsgi_app(self._moto, inner)
+        answer = Answer(status, headers.get("Content-Type", "text/xml"), b"".join(chunks))
+        self._host_changed(call, answer)
+        return answer
+
+    def _host_changed(self, call: Call, answer: Answer) -> None:
+        if self._faults.wanted.hosts:
+            from support.ec2 import hosts
+
+            hosts.follow(call, answer)
+
+    def _reset(self) -> None:
+        from moto.backends import get_backend
+
+        from support.ec2 import moto_side
+
+        for service in ("ec2", "ssm", "sts"):
+            for account in list(get_backend(service)):
+                for backend in get_backend(service)[account].values():
+                    backend.reset()
+        moto_side.parameter.cache_clear()
+        moto_side.hosts.clear()
+
+
+def greet() -> None:
+    """An SSH server as far as its first line, on every address there is."""
+    listener = socket.create_server(("::", 22), family=socket.AF_INET6, dualstack_ipv6=True, backlog=64)
+
+    def serve() -> None:
+        while True:
+            connection, _ = listener.accept()
+            with connection:
+                connection.sendall(BANNER)
+
+    threading.Thread(target=serve, daemon=True).start()
+
+
+def main() -> None:
+    """Serve until killed."""
+    from moto.server import DomainDispatcherApplication, create_backend_app
+    from werkzeug.serving import WSGIRequestHandler, make_server
+
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    WSGIRequestHandler.protocol_version = "HTTP/1.1"
+    server = make_server("127.0.0.1", 0, Front(DomainDispatcherApplication(create_backend_app)), threaded=True)
+    greet()
+    print(server.server_port, flush=True)
+    server.serve_forever()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
