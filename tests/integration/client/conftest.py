@@ -17,7 +17,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
     docker = tmp_path_factory.mktemp("docker")
     with local_program(image_root()) as made:
         program = Program(made.store, {**made.env, "DOCKER_CONFIG": str(docker)})
-        program.ok("create", "one")
+        program.ok("create", "--engine-env", "HTTP_PROXY=http://me:pa55word@proxy.example:3128", "one")
         program.ok("create", "two")
         yield program
 

@@ -19,6 +19,7 @@ def test_what_provisioning_did(pair: Program) -> None:
     assert "put /etc/pymachine/tls/server-key.pem mode 0600" in text
     assert "=== provision ended well after" in text
     assert "PRIVATE KEY" not in text
+    assert "pa55word" not in text
     assert len(pair.ok("logs", "--provision", "-n", "3", "one").splitlines()) == 3
 
 
