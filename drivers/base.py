@@ -198,3 +198,64 @@ class BatchStates(Protocol):
         """By machine id, for drivers of this driver's class (a class method). Machines that are left out are asked
         one by one. Raises `MachineError` when nothing can be known of any."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A state of a machine that was kept."""
+
+    name: str
+    created: str
+    """RFC 3339, UTC."""
+    running: bool
+    """Whether the memory was kept too, so that the machine goes on from that moment."""
+
+
+@runtime_checkable
+class Snapshots(Protocol):
+    """A power of drivers that can keep a machine's state and bring it back."""
+
+    def snapshots(self) -> list[Snapshot]:
+        """All, the oldest first."""
+        ...
+
+    def create_snapshot(self, name: str) -> None:
+        """Keep the state now. Raises `DriverError` when the name is taken."""
+        ...
+
+    def restore_snapshot(self, name: str) -> None:
+        """Bring that state back; what came after it is lost. Raises `DriverError` when there is none."""
+        ...
+
+    def remove_snapshot(self, name: str) -> None:
+        """Forget that state; the machine stays as it is."""
+        ...
+
+
+@runtime_checkable
+class Console(Protocol):
+    """A power of drivers that can attach to a machine's serial console."""
+
+    def attach_console(self, read: Callable[[], bytes], write: Callable[[bytes], None]) -> None:
+        """Send what *read* returns and pass on what comes, until *read* returns nothing or the machine ends."""
+        ...
+
+
+@runtime_checkable
+class Resizable(Protocol):
+    """A power of drivers that can change the size of a machine that exists."""
+
+    def resize(self, *, cpus: int = 0, memory: str = "", disk: str = "") -> Mapping[str, Any]:
+        """Change what is given, when the machine starts next. Returns the options, by field name, that the record
+        is to have from now on. Raises `InvalidOption`, and `DriverError` for what cannot be changed."""
+        ...
+
+
+@runtime_checkable
+class Clonable(Protocol):
+    """A power of drivers that can make a machine with a copy of another one's disk."""
+
+    def clone_resources(self) -> Mapping[str, Any]:
+        """What a new machine's ``resources`` begin with, so that its create copies this machine. Raises `DriverError`
+        when it cannot be copied as it is now."""
+        ...

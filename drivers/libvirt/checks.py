@@ -13,8 +13,9 @@ from pymachine.drivers.libvirt.domains import MACHINES, Host
 from pymachine.drivers.libvirt.images import catalogue, fetch
 from pymachine.drivers.libvirt.images.library import Library
 from pymachine.drivers.libvirt.options import GIB, MIB, Options
-from pymachine.drivers.libvirt.seed import iso, read_extra
+from pymachine.drivers.libvirt.seed import iso
 from pymachine.drivers.libvirt.storage import FOLDER_KINDS, Storage, pool_kind
+from pymachine.drivers.userdata import read_extra
 from pymachine.machine.errors import InvalidOption, MachineError, MissingRequirement, PreCreateCheckFailed
 
 LEAST_FREE = 2 * GIB
@@ -26,7 +27,7 @@ def check(options: Options) -> None:
     libvirt host lacks."""
     if problems := options.problems():
         raise InvalidOption("; ".join(problems))
-    read_extra(options.cloud_init)
+    read_extra(options.cloud_init, "--libvirt-cloud-init")
     try:
         iso({"meta-data": ""})
         connection = connect(options.uri)

@@ -32,8 +32,9 @@ class Names:
 
     @classmethod
     def of(cls, context: Context) -> Names:
-        """The domain bears the machine's name, and a part of its id, for the name may be taken in another store."""
-        return cls(f"{context.name}-{context.machine_id[:8]}")
+        """The domain bears the machine's first name, and a part of its id, for the name may be taken in another store.
+        A machine that is renamed keeps what it has: libvirt renames no volumes."""
+        return cls(context.resources.get("domain") or f"{context.name}-{context.machine_id[:8]}")
 
     @property
     def disk(self) -> str:

@@ -23,6 +23,7 @@ from pymachine.drivers.libvirt.images.fetch import obtain
 from pymachine.drivers.libvirt.images.library import Library, VMImage
 from pymachine.drivers.libvirt.options import Nic
 from pymachine.drivers.libvirt.storage import Storage
+from pymachine.drivers.userdata import read_extra
 from pymachine.machine.errors import DeadlineExceeded, DriverError
 from pymachine.machine.ssh.base import SSHEndpoint
 
@@ -140,7 +141,7 @@ class LibvirtDriver(Driver):
         with told("asking for the machine's state"):
             domain = self._domain()
             if domain is None:
-                return State.ERROR if self.context.resources.get("domain") else State.NONE
+                return State.ERROR if self.context.resources.get("address") else State.NONE
             return domains.state(domain)
 
     def address(self) -> str:
@@ -191,7 +192,7 @@ class LibvirtDriver(Driver):
 
     def _make_pool(self) -> dict[str, Any]:
         self._storage.ensure()
-        return {}
+        return {"domain": self._names.domain}
 
     def _make_networks(self) -> dict[str, Any]:
         for source in dict.fromkeys(nic.source for nic in self._nics if nic.kind == "network"):
@@ -246,7 +247,7 @@ class LibvirtDriver(Driver):
             public,
             self._guest_nics(),
             list(domains.mounts(self.options)),
-            seed.read_extra(self.options.cloud_init),
+            read_extra(self.options.cloud_init, "--libvirt-cloud-init"),
         )
         self._storage.upload(self._names.seed, seed.iso(seed.files(who)))
         return {}
@@ -270,8 +271,7 @@ class LibvirtDriver(Driver):
         domain = self._connection.defineXML(text)
         if self.options.autostart:
             domain.setAutostart(1)
-        made: dict[str, Any] = {"domain": self._names.domain}
-        return {**made, "forwards": {str(guest): ours for guest, ours in forwards.items()}} if forwards else made
+        return {"forwards": {str(guest): ours for guest, ours in forwards.items()}} if forwards else {}
 
     def _choose_ports(self) -> dict[int, int]:
         """Ports of this computer's loopback that are free now, for the guest's SSH and engine."""

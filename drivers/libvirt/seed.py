@@ -9,27 +9,14 @@ import io
 import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass
-from email.message import Message
-from email.mime.multipart import MIMEMultipart
-from email.mime.text import MIMEText
-from pathlib import Path
 
 from pymachine.drivers.libvirt.connection import EXTRA
 from pymachine.drivers.libvirt.options import Nic
 from pymachine.drivers.libvirt.templating import cloud_config
-from pymachine.machine.errors import InvalidOption, MissingRequirement
+from pymachine.drivers.userdata import merged
+from pymachine.machine.errors import MissingRequirement
 
 LABEL = "cidata"
-KINDS = {
-    "#cloud-config": "cloud-config",
-    "#!": "x-shellscript",
-    "#include": "x-include-url",
-    "#cloud-boothook": "cloud-boothook",
-    "## template: jinja": "jinja2",
-}
-"""First lines of user data and their MIME subtypes (cloud-init, "User data formats")."""
-MERGE = "list(append)+dict(no_replace,recurse_list)+str()"
-"""The user's lists are added to ours; where both set a value, ours stands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +49,7 @@ def files(identity: Identity) -> dict[str, str]:
         mounts=[list(mount) for mount in identity.mounts],
     )
     return {
-        "user-data": _merged(ours, identity.extra) if identity.extra else ours,
+        "user-data": merged(ours, identity.extra) if identity.extra else ours,
         "meta-data": cloud_config("meta-data", instance_id=identity.machine_id, hostname=identity.hostname),
         "network-config": cloud_config("network-config", nics=[_network(nic) for nic in identity.nics]),
     }
@@ -77,32 +64,6 @@ def _network(nic: Nic) -> dict[str, object]:
         "dns": list(nic.dns),
         "default_route": "::/0" if version == 6 else "0.0.0.0/0",
     }
-
-
-def _merged(ours: str, extra: str) -> str:
-    """Both as one MIME message, which cloud-init merges in order."""
-    whole = MIMEMultipart()
-    for text in (ours, extra):
-        kind = next((subtype for start, subtype in KINDS.items() if text.startswith(start)), "")
-        if not kind:
-            raise InvalidOption("--libvirt-cloud-init: the file does not start with #cloud-config or #!")
-        part: Message = MIMEText(text, kind, "utf-8")
-        part["Merge-Type"] = MERGE
-        whole.attach(part)
-    return whole.as_string()
-
-
-def read_extra(path: str) -> str:
-    """The user's file. Raises `InvalidOption`."""
-    if not path:
-        return ""
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidOption(f"--libvirt-cloud-init: cannot read {path}: {error}") from None
-    if not text.startswith(tuple(KINDS)):
-        raise InvalidOption(f"--libvirt-cloud-init: {path} does not start with #cloud-config or #!")
-    return text
 
 
 def iso(contents: dict[str, str]) -> bytes:

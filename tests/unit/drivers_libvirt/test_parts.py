@@ -113,8 +113,6 @@ def test_the_users_own_data_is_a_second_part() -> None:
     made = seed.files(identity(extra="#cloud-config\npackages: [git]\n"))["user-data"]
 
     assert made.count("Content-Type: text/cloud-config") == 2
-    with pytest.raises(InvalidOption):
-        seed.files(identity(extra="packages: [git]\n"))
 
 
 def test_the_seeds_cd_has_the_label_and_the_names_that_cloud_init_wants() -> None:
