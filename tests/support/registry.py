@@ -18,6 +18,7 @@ import hashlib
 import http.client
 import ipaddress
 import json
+import os
 import re
 import shutil
 import ssl
@@ -66,7 +67,7 @@ class Registry:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
-            env={"PATH": "/usr/bin:/bin", "OTEL_TRACES_EXPORTER": "none"},
+            env={"PATH": os.environ["PATH"], "OTEL_TRACES_EXPORTER": "none"},
         )
         try:
             self.address = self._wait_until_listening(self._process)
