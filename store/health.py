@@ -61,8 +61,8 @@ def _openness(root: Path) -> Iterator[Ailment]:
 def _everything(root: Path) -> Iterator[Path]:
     yield root
     for directory in (root / "certs", root / "machines"):
-        for place, directories, files in os.walk(directory):
-            yield from (Path(place, name) for name in (".", *directories, *files))
+        for place, _, files in os.walk(directory):
+            yield from (Path(place, name) for name in (".", *files))
 
 
 def _leftovers(root: Path) -> Iterator[Ailment]:
