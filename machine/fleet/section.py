@@ -46,9 +46,9 @@ class Problems:
 class Section:
     """A mapping of the file."""
 
-    def __init__(self, node: Node, where: str, problems: Problems) -> None:
+    def __init__(self, node: Node, where: str, problems: Problems, line: int = 1) -> None:
         self.where = where
-        self.line = node.start_mark.line + 1
+        self.line = line
         self._problems = problems
         self._fields: dict[str, Node] = {}
         self._lines: dict[str, int] = {}
@@ -121,7 +121,7 @@ class Section:
     def section(self, name: str) -> Section | None:
         """A mapping within; ``None`` when there is none."""
         node = self._fields.get(name)
-        return Section(node, self.path(name), self._problems) if node is not None else None
+        return Section(node, self.path(name), self._problems, self._lines[name]) if node is not None else None
 
     def sections(self) -> Iterator[tuple[str, Section]]:
         """All fields as mappings."""
