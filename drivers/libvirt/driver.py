@@ -9,12 +9,12 @@ from __future__ import annotations
 import functools
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from pymachine.drivers.base import Context, Driver, State
-from pymachine.drivers.libvirt import boot, domains, identity, networks
+from pymachine.drivers.base import Context, Driver, Seen, Snapshot, State
+from pymachine.drivers.libvirt import batches, boot, console, domains, identity, networks, resizing, snapshots
 from pymachine.drivers.libvirt import options as libvirt_options
 from pymachine.drivers.libvirt.addresses import Found
 from pymachine.drivers.libvirt.connection import connect, libvirt, told
@@ -33,7 +33,7 @@ ASK_AGAIN_SECONDS = 5.0
 KILL_SECONDS = 30.0
 CONSOLE_TAIL = 2000
 """Bytes of the console that are quoted when something fails."""
-RESOURCES = ("address", "address_from", "image", "domain", "forwards")
+RESOURCES = ("address", "address_from", "image", "domain", "forwards", "clone_of")
 """What this driver keeps in the record."""
 
 
@@ -167,6 +167,62 @@ class LibvirtDriver(Driver):
             known_hosts=directory / "known_hosts",
         )
 
+    @classmethod
+    def states(cls, drivers: Sequence[Driver]) -> Mapping[str, Seen]:
+        """All machines of a connection by one call."""
+        return {key: seen for ours in batches.by_connection(drivers) for key, seen in ours.items()}
+
+    def snapshots(self) -> list[Snapshot]:
+        """All, the oldest first."""
+        return snapshots.listed(self._require_domain())
+
+    def create_snapshot(self, name: str) -> None:
+        """Keep the state now, of a running machine with its memory."""
+        snapshots.create(self._require_domain(), name)
+
+    def restore_snapshot(self, name: str) -> None:
+        """Bring that state back."""
+        snapshots.restore(self._require_domain(), name)
+
+    def remove_snapshot(self, name: str) -> None:
+        """Forget that state."""
+        snapshots.remove(self._require_domain(), name)
+
+    def attach_console(self, read: Callable[[], bytes], write: Callable[[bytes], None]) -> None:
+        """The serial console of a running machine."""
+        domain = self._require_domain()
+        if not domain.isActive():
+            raise DriverError("Host is not running")
+        console.attach(self._connection, domain, read, write)
+
+    def resize(self, *, cpus: int = 0, memory: str = "", disk: str = "") -> Mapping[str, Any]:
+        """CPUs and memory at the next start; the disk at once, its file system at the next boot."""
+        domain = self._require_domain()
+        changed: dict[str, Any] = {}
+        if cpus:
+            resizing.set_cpus(domain, cpus)
+            changed["cpus"] = cpus
+        if memory:
+            resizing.set_memory(domain, memory)
+            changed["memory"] = memory
+        if disk:
+            self._storage.refresh()
+            volume = self._storage.volume(self._names.disk)
+            if volume is None:
+                raise DriverError("the machine's disk is gone from the storage pool")
+            resizing.grow_disk(domain, volume, "vda", disk)
+            changed["disk"] = disk
+        return changed
+
+    def clone_resources(self) -> Mapping[str, Any]:
+        """The disk to be copied: of a stopped machine, for a running one is still writing to it."""
+        if self._require_domain().isActive():
+            raise DriverError(
+                f'machine "{self.context.name}" runs; only the disk of a stopped one can be copied',
+                hint=f"pymachine stop {self.context.name}",
+            )
+        return {"clone_of": self._names.disk}
+
     def leftovers(self) -> list[str]:
         """What is still there of the machine, in words; empty after `remove`."""
         with told("looking for what is left"):
@@ -214,7 +270,10 @@ class LibvirtDriver(Driver):
 
     def _make_disks(self, deadline: float) -> dict[str, Any]:
         made: dict[str, Any] = {}
-        if self._storage.volume(self._names.disk) is None:
+        original = self.context.resources.get("clone_of")
+        if original:
+            self._storage.copy(self._names.disk, str(original))
+        elif self._storage.volume(self._names.disk) is None:
             image = self._image()
             base = self._storage.base(image, self.context.report, deadline)
             self._storage.overlay(self._names.disk, max(self.options.disk_bytes(), base.capacity), base)
@@ -248,6 +307,7 @@ class LibvirtDriver(Driver):
             self._guest_nics(),
             list(domains.mounts(self.options)),
             read_extra(self.options.cloud_init, "--libvirt-cloud-init"),
+            clone=bool(self.context.resources.get("clone_of")),
         )
         self._storage.upload(self._names.seed, seed.iso(seed.files(who)))
         return {}

@@ -35,6 +35,8 @@ class Identity:
     """Lines of fstab, as lists."""
     extra: str = ""
     """The user's own cloud-init data."""
+    clone: bool = False
+    """Whether the disk is a copy of another machine's, whose machine-id must not be kept (machine-id(5))."""
 
 
 def files(identity: Identity) -> dict[str, str]:
@@ -46,6 +48,7 @@ def files(identity: Identity) -> dict[str, str]:
         authorized_key=identity.authorized_key.strip(),
         host_private_key=identity.host_private_key,
         host_public_key=identity.host_public_key,
+        clone=identity.clone,
         mounts=[list(mount) for mount in identity.mounts],
     )
     return {

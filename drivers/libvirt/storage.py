@@ -133,6 +133,19 @@ class Storage:
                 volume = self._make_volume(name, size, "qcow2", **backing)
             return str(volume.path())
 
+    def copy(self, name: str, original: str) -> str:
+        """A disk with the content of another, standing alone, in place of one that a crash left half copied; the
+        copy is made where the pool is. Its path."""
+        with told(f"copying the disk {original}"):
+            source = self.volume(original)
+            if source is None:
+                raise DriverError(f"the disk {original}, which is to be copied, is gone from the storage pool")
+            self.delete(name)
+            size = source.info()[1]
+            text = xml("volume", name=name, capacity=size, format="qcow2", mode="", backing="", backing_format="")
+            pool = source.storagePoolLookupByVolume()
+            return str(_patiently(lambda: pool.createXMLFrom(text, source, 0)).path())
+
     def path(self, name: str) -> str:
         """Where a volume is on the libvirt host. Raises `DriverError` when it is gone."""
         return self.layers(name)[0]

@@ -61,6 +61,8 @@ class Request:
     """Seconds after which the machine is removed by itself; 0: never."""
     fleet: Mapping[str, Any] = field(default_factory=dict)
     """See `pymachine.store.base.Record`."""
+    resources: Mapping[str, Any] = field(default_factory=dict)
+    """What the driver's resources begin with: what is to be copied, when the machine is a clone."""
 
 
 def create(store: Store, request: Request, report: Report) -> Machine:
@@ -127,6 +129,7 @@ def _record(request: Request, kind: type[Driver]) -> Record:
         tls={"key_type": key_type(request.key_type)} if request.key_type else {},
         fleet=dict(request.fleet),
         expires_at=moment_after(request.ttl) if request.ttl else "",
+        resources=dict(request.resources),
     )
 
 

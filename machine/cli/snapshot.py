@@ -1,0 +1,73 @@
+"""``snapshot create``, ``ls``, ``restore`` and ``rm``."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+
+import click
+
+from pymachine.machine.cli.command import SETTINGS, Command
+from pymachine.machine.cli.formats import format_option, write_json
+from pymachine.machine.cli.invocation import current
+from pymachine.machine.cli.lifecycle import TIMEOUT_FLAG
+
+
+@click.group(context_settings=SETTINGS)
+def snapshot() -> None:
+    """Keep a machine's state, and bring it back."""
+
+
+MACHINE = click.argument("machine")
+NAME = click.argument("name", metavar="SNAPSHOT")
+
+
+@snapshot.command(cls=Command, context_settings=SETTINGS)
+@TIMEOUT_FLAG
+@MACHINE
+@NAME
+def create(machine: str, name: str, timeout: float) -> None:
+    """Keep the state of MACHINE as SNAPSHOT; of a running one with its memory."""
+    from pymachine.machine.operations.powers import create_snapshot
+
+    with current().progress() as report:
+        create_snapshot(current().one((machine,)), name, report, timeout=timeout)
+
+
+@snapshot.command(cls=Command, context_settings=SETTINGS)
+@format_option
+@MACHINE
+def ls(machine: str, format_: str) -> None:
+    """List the snapshots of MACHINE."""
+    from pymachine.machine.operations.powers import snapshots
+    from pymachine.machine.output.table import table
+
+    found = snapshots(current().one((machine,)))
+    if format_ == "json":
+        return write_json([{key.capitalize(): value for key, value in dataclasses.asdict(s).items()} for s in found])
+    rows = [(s.name, s.created, "yes" if s.running else "no") for s in found]
+    sys.stdout.write(table(("NAME", "CREATED", "RUNNING"), rows))
+
+
+@snapshot.command(cls=Command, context_settings=SETTINGS)
+@TIMEOUT_FLAG
+@MACHINE
+@NAME
+def restore(machine: str, name: str, timeout: float) -> None:
+    """Bring back the state that was kept as SNAPSHOT; what came after it is lost."""
+    from pymachine.machine.operations.powers import restore_snapshot
+
+    with current().progress() as report:
+        restore_snapshot(current().one((machine,)), name, report, timeout=timeout)
+
+
+@snapshot.command(cls=Command, context_settings=SETTINGS)
+@TIMEOUT_FLAG
+@MACHINE
+@NAME
+def rm(machine: str, name: str, timeout: float) -> None:
+    """Forget SNAPSHOT; the machine stays as it is."""
+    from pymachine.machine.operations.powers import remove_snapshot
+
+    with current().progress() as report:
+        remove_snapshot(current().one((machine,)), name, report, timeout=timeout)
