@@ -29,14 +29,22 @@ def moment_after(seconds: float) -> str:
     return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
+def parse_moment(text: str) -> datetime:
+    """A moment as records have it; raises `ValueError` for what is none, and for one that does not say where."""
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError(f"{text!r} does not name its time zone")
+    return moment
+
+
 def until(moment: str, now: datetime | None = None) -> str:
     """How long it is until *moment*, in one or two units: ``2h5m``, ``3d``; ``expired`` when it is past, empty when
     there is none."""
     if not moment:
         return ""
     try:
-        left = int((datetime.fromisoformat(moment) - (now or datetime.now(UTC))).total_seconds())
-    except (ValueError, TypeError):
+        left = int((parse_moment(moment) - (now or datetime.now(UTC))).total_seconds())
+    except ValueError:
         return "unknown"
     if left <= 0:
         return "expired"

@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from pymachine.machine.errors import MachineError, MachineNotFound, StoreBusy
+from pymachine.machine.lifetime.duration import parse_moment
 from pymachine.machine.operations.report import Silent
 from pymachine.store.base import Store
 
@@ -89,7 +90,7 @@ class _Watch:
 
     def _due(self, moments: Mapping[str, str]) -> list[str]:
         now, clock = datetime.now(UTC), time.monotonic()
-        return [name for name, at in moments.items() if is_past(at, now) and self._again.get(name, 0.0) <= clock]
+        return [name for name, at in moments.items() if may_be_past(at, now) and self._again.get(name, 0.0) <= clock]
 
     def _settle(self, name: str) -> None:
         try:
@@ -113,16 +114,16 @@ def settle(store: Store, name: str) -> None:
         return
     if not record.expires_at:
         return store.forget_expiry(name)
-    if is_past(record.expires_at, datetime.now(UTC)):
+    if parse_moment(record.expires_at) <= datetime.now(UTC):  # what cannot be read removes nothing
         remove(store, name, Silent())
         _say(f"{name}: removed, its time was over at {record.expires_at}")
 
 
-def is_past(moment: str, now: datetime) -> bool:
-    """Whether *moment* has come; so has one that cannot be read, for then the record has to be asked."""
+def may_be_past(moment: str, now: datetime) -> bool:
+    """Whether *moment*, of the index, has come; perhaps so when it cannot be read, for then the record is asked."""
     try:
-        return datetime.fromisoformat(moment) <= now
-    except (ValueError, TypeError):
+        return parse_moment(moment) <= now
+    except ValueError:
         return True
 
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 import contextlib
 import uuid
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from pathlib import Path
 
 from pymachine.machine.config import EngineOptions, SwarmOptions
 from pymachine.machine.errors import InvalidName, InvalidOption, MachineError, MachineExists
+from pymachine.machine.lifetime.duration import parse_moment
 from pymachine.machine.machine import Machine
 from pymachine.machine.names import check_name
 from pymachine.machine.operations.report import Report
@@ -136,7 +136,7 @@ def _checked(item: ArchivedMachine, renamed: Mapping[str, str], *, allow_command
         record.id = str(uuid.UUID(record.id))
         record.name = renamed.get(item.name, item.name)
         if record.expires_at:
-            datetime.fromisoformat(record.expires_at)
+            parse_moment(record.expires_at)
         check_name(record.name)
         problems = [] if record.phase == "ready" else [f"it is not whole ({record.phase})"]
         problems += EngineOptions.from_json(record.engine).problems()
@@ -146,7 +146,7 @@ def _checked(item: ArchivedMachine, renamed: Mapping[str, str], *, allow_command
     except (MachineError, ValueError, TypeError, AttributeError) as error:
         raise ArchiveRefused(f'the record of machine "{item.name}" in it is damaged: {error}') from error
     key = record.resources.get("ssh_key")
-    if key and key not in item.files:  # it is a path below the machine's directory
+    if key and not (isinstance(key, str) and key in item.files):  # it is a path below the machine's directory
         problems.append(f"its SSH key {key!r} is not in the archive")
     if problems:
         raise ArchiveRefused(f'machine "{item.name}" in it cannot be imported: {"; ".join(problems)}')

@@ -156,7 +156,7 @@ def test_a_machine_whose_time_is_over_goes_though_nobody_is_there(local: Program
     assert "EXPIRES" in shown.splitlines()[0]
 
     end = time.monotonic() + 120
-    while left_of(local) or list((local.store / "machines").glob("[!.]*")):
+    while left_of(local) or any((local.store / "machines").glob("[!.]*")):
         assert time.monotonic() < end, (local.store / "expiry.log").read_text()
         time.sleep(0.5)
     assert "brief-1: removed" in (local.store / "expiry.log").read_text()
