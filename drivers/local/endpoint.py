@@ -33,6 +33,6 @@ def endpoint_of(context: Context, options: Options) -> SSHEndpoint:
 def pin_host_key(directory: Path, address: str, host_key: str) -> None:
     """Note the host key in the machine's directory: we made it, so it is known before the first connection."""
     kind, value = host_key.split()[:2]
-    handle = os.open(directory / "known_hosts", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    handle = os.open(directory / "known_hosts", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with open(handle, "w", encoding="utf-8") as file:
         file.write(f"{address} {kind} {value}\n")

@@ -1,6 +1,6 @@
-"""What another operating system lacks, taken away from this Python; then the program is run.
+"""What another operating system lacks, taken away from this Python; then the program is run, again and again.
 
-    python -m support.othersystem windows|macos ARGUMENT...
+    echo '[["ls"], ["version"]]' | python -m support.othersystem windows|macos
 
 The standard library and others' libraries choose by system when they are imported, so they are imported before: their
 ways on other systems are their own business. Every module of ours is imported on the impoverished system.
@@ -11,13 +11,15 @@ from __future__ import annotations
 import importlib
 import importlib.abc
 import importlib.machinery
+import io
+import json
 import os
 import pathlib
 import shutil
 import signal
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import ModuleType
 
 LIBRARIES = (
@@ -41,6 +43,8 @@ LINUX_NAMES = (
     *("O_TMPFILE", "pipe2", "getresuid", "setresuid"),
 )
 POSIX_SIGNALS = ("SIGALRM", "SIGCHLD", "SIGHUP", "SIGKILL", "SIGPIPE", "SIGQUIT", "SIGSTOP", "SIGTSTP", "SIGUSR1")
+LINE_ENDS = {"nt": "\r\n"}
+"""What a newline becomes in a text stream."""
 LINUX_SIGNALS = ("SIGRTMIN", "SIGRTMAX", "SIGPWR", "pidfd_send_signal")
 
 
@@ -73,8 +77,6 @@ def become(system: str) -> None:
     sys.meta_path.insert(0, Absent())
     sys.platform, os.name = "win32", "nt"
     os.environ.setdefault("USERNAME", "somebody")
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(newline="\r\n")  # type: ignore[union-attr]  # as text streams are there
 
 
 def _without(module: ModuleType, names: Sequence[str]) -> None:
@@ -87,17 +89,34 @@ def _keep_libraries_going() -> None:
     """What they chose for this system when they were imported must not miss what is taken away."""
     import filelock
 
-    pathlib.WindowsPath = pathlib.PosixPath  # type: ignore[misc, assignment]
-    shutil._use_fd_functions = False
-    filelock.FileLock = filelock.SoftFileLock  # type: ignore[misc]
+    vars(pathlib)["WindowsPath"] = pathlib.PosixPath
+    vars(shutil)["_use_fd_functions"] = False
+    filelock.FileLock = filelock.SoftFileLock
 
 
 def main() -> None:
-    """Become the system, then be the program."""
+    """Become the system, then be the program, with each list of arguments on standard input; tell how each went."""
+    runs = json.load(sys.stdin)
     become(sys.argv[1])
     from pymachine.machine.cli.app import run
 
-    sys.exit(run(sys.argv[2:]))
+    json.dump([_told(run, argv) for argv in runs], sys.__stdout__ or sys.stdout)
+
+
+def _told(run: Callable[[list[str]], int], argv: list[str]) -> tuple[int, str, str]:
+    """Exit code, standard output and error as the bytes that came out of text streams like those of *system*."""
+    streams = [io.TextIOWrapper(io.BytesIO(), encoding="utf-8", newline=LINE_ENDS.get(os.name)) for _ in range(2)]
+    sys.stdout, sys.stderr = streams
+    try:
+        code = run(argv)
+    except SystemExit as error:
+        code = error.code if isinstance(error.code, int) else 1
+    finally:
+        sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__
+    for stream in streams:
+        stream.flush()
+    output, errors = (stream.buffer.getvalue().decode() for stream in streams)
+    return code, output, errors
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ gave it.
 from __future__ import annotations
 
 import os
+import pwd
 import re
 import subprocess
 import tempfile
@@ -25,12 +26,14 @@ FOLDERS = "pymachine-*"
 LINKS = re.compile(r"pye[0-9a-f]{3,6}|bench-ours")
 """Bridges that tests and benchmarks give their engines."""
 CGROUPS = ("pye[0-9a-f]*[0-9a-f]", "pymachine-test-*")
+USERS = "pymtest"
+"""What names of users begin with that tests make."""
 _CHAIN = re.compile(r"^:(PYE-[A-Z]+-(\S+)) ", re.MULTILINE)
 
 
 def sweep() -> list[str]:
     """Remove all of it; what was removed, in words."""
-    return [*_machines(), *_links(), *_chains(), *_cgroups(), *_folders()]
+    return [*_machines(), *_users(), *_links(), *_chains(), *_cgroups(), *_folders()]
 
 
 def _folders_of_tests() -> list[Path]:
@@ -53,6 +56,13 @@ def _remove_machine(root: Path, machine_id: str) -> None:
         bench.machine_id = machine_id
         driver: Any = LocalDriver(Options(), bench.context())
         driver.remove()
+
+
+def _users() -> Iterator[str]:
+    for name in [entry.pw_name for entry in pwd.getpwall() if entry.pw_name.startswith(USERS)]:
+        Path("/etc/sudoers.d", name).unlink(missing_ok=True)
+        subprocess.run(["userdel", "-f", name], check=False, capture_output=True)
+        yield f"user {name}"
 
 
 def _links() -> Iterator[str]:

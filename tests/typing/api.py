@@ -1,0 +1,86 @@
+"""How programs use the Python interface: mypy must accept every line, with these very types."""
+
+from __future__ import annotations
+
+from typing import Any, assert_type
+
+from pymachine import (
+    Client,
+    EngineOptions,
+    Event,
+    Machine,
+    MachineError,
+    Message,
+    Note,
+    Progress,
+    Stage,
+    SwarmOptions,
+    Warned,
+    follow,
+)
+from pymachine.machine.bundle.connection import Connection
+from pymachine.machine.operations.observe import Row
+from pymachine.machine.ssh.base import Result, SSHSession
+from pymachine.store.base import Damaged
+
+
+def show(event: Event) -> None:
+    assert_type(event.machine, str)
+    assert_type(event.text, str)
+    assert isinstance(event, (Stage, Note, Message, Warned))
+
+
+def uses(client: Client) -> None:
+    machine = client.create(
+        "web",
+        "local",
+        options={"cpus": 2},
+        engine=EngineOptions(labels=("a=b",)),
+        swarm=SwarmOptions(),
+        tls_san=["web.example.org"],
+        key_type="ed25519",
+        ttl=3600,
+        timeout=60,
+        on_event=show,
+    )
+    assert_type(machine, Machine)
+    assert_type(client.list(), list[Machine])
+    assert_type(client.names(), list[str])
+    assert_type(client.damaged(), list[Damaged])
+    assert_type(client.get("web"), Machine)
+    assert_type(client.observe(timeout=1, engines=False), list[Row])
+    assert_type(machine.state(), str)
+    for operation in (client.start, client.stop, client.kill, client.restart):
+        operation(machine, timeout=1, on_event=show)
+        operation("web", on_event=lambda event: print(event.text))
+    for converging in (client.provision, client.upgrade, client.regenerate_certs):
+        converging("web", timeout=1.5)
+    client.remove("web", force=True)
+    assert_type(client.connection("web"), Connection)
+    assert_type(client.environment("web"), dict[str, str])
+    assert_type(client.docker_client_kwargs(machine), dict[str, Any])
+    assert_type(client.ssh("web"), SSHSession)
+    assert_type(client.run("web", "id", sudo=True).stdout, str)
+    assert_type(client.run("web", "id"), Result)
+
+
+def follows(client: Client) -> Machine:
+    progress = follow(client.create, "web", "none", options={"url": "tcp://192.0.2.1:2376"})
+    assert_type(progress, Progress[Machine])
+    for event in progress:
+        show(event)
+    return progress.result()
+
+
+def refused(client: Client) -> None:
+    client.create("web", cpus=2)  # type: ignore[call-arg]
+    client.get(1)  # type: ignore[arg-type]
+    follow(client.start, "web", timout=1)  # type: ignore[call-arg]
+
+
+def fails(client: Client) -> str:
+    try:
+        client.get("web")
+    except MachineError as error:
+        return error.hint
+    return ""
