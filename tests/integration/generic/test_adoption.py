@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import base64
 import json
-import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,20 +12,26 @@ import pytest
 
 from integration.generic.conftest import Host
 from support.busybox import rootfs_tar
-from support.program import Program, environment
+from support.machines import Machine
+from support.program import Program
 
 pytestmark = pytest.mark.root
 
 INSPECT = ("inspect", "--format", "{{.Id}} {{.State.StartedAt}} {{.State.Running}}", "web", "db")
 
 
-def docker(program: Program, name: str, *args: str, stdin: bytes = b"") -> str:
-    """The real docker, pointed at a machine."""
-    flags = program.ok("config", name).split()
-    words = [word.replace('"', "") for word in flags]
-    done = subprocess.run(["docker", *words, *args], input=stdin, capture_output=True, timeout=120, env=environment())
-    assert done.returncode == 0, done.stderr
-    return done.stdout.decode()
+def adopt(program: Program, name: str, host: Host, *flags: str) -> Machine:
+    """Create the machine."""
+    program.ok("create", *host.flags, *flags, name)
+    return Machine(program, name)
+
+
+@pytest.fixture(scope="module")
+def busybox(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An image's archive."""
+    path = tmp_path_factory.mktemp("busybox") / "busybox.tar"
+    path.write_bytes(rootfs_tar())
+    return path
 
 
 @pytest.fixture
@@ -39,13 +45,13 @@ def host(trixie: Host) -> Iterator[Host]:
     )
 
 
-def test_the_whole_life_of_an_adopted_host(host: Host, program: Program) -> None:
+def test_the_whole_life_of_an_adopted_host(host: Host, program: Program, busybox: Path) -> None:
     """Two people, one host: containers keep their ids and start times whatever is done about its engine."""
-    program.ok("create", *host.flags, "mine")
-    docker(program, "mine", "import", "-", "busybox", stdin=rootfs_tar())
+    mine = adopt(program, "mine", host)
+    mine.docker("import", str(busybox), "busybox")
     for name in ("web", "db"):
-        docker(program, "mine", "run", "-d", "--name", name, "busybox", "sleep", "100000")
-    before = docker(program, "mine", *INSPECT)
+        mine.docker("run", "-d", "--name", name, "busybox", "sleep", "100000")
+    before = mine.docker(*INSPECT)
     assert before.count("true") == 2
     directory = program.store / "machines/mine"
     assert (directory / host.key.name).stat().st_mode & 0o777 == 0o600
@@ -55,31 +61,52 @@ def test_the_whole_life_of_an_adopted_host(host: Host, program: Program) -> None
     assert "Copying" not in again
     assert "Configuring" not in again
     program.ok("regenerate-certs", "-f", "mine")
-    assert docker(program, "mine", *INSPECT) == before
+    assert mine.docker(*INSPECT) == before
 
     colleague = replace(program, store=program.store.with_name("colleague"))
     done = colleague.run("create", *host.flags, "theirs")
     assert done.returncode == 1
     assert 'the host is machine "mine" of ' in done.stderr
     assert "--generic-takeover" in done.stderr
-    assert docker(program, "mine", *INSPECT) == before
-    left = colleague.ok("rm", "-y", "theirs")
-    assert "is left as it is" in left
+    assert mine.docker(*INSPECT) == before
+    assert "is left as it is" in colleague.ok("rm", "-y", "theirs")
 
-    colleague.ok("create", *host.flags, "--generic-takeover", "--generic-keep-hostname", "theirs")
-    assert docker(colleague, "theirs", *INSPECT) == before
+    theirs = adopt(colleague, "theirs", host, "--generic-takeover", "--generic-keep-hostname")
+    assert theirs.docker(*INSPECT) == before
     assert host.run("hostname") == "mine"
-    for command in ("provision", "regenerate-certs"):
-        done = program.run(command, *(("-f",) if command != "provision" else ()), "mine")
-        assert 'the host is machine "theirs" of ' in done.stderr
-        done = colleague.run("stop", "theirs")
-        assert done.stderr.startswith("generic driver does not support stop")
+    for command in (("provision", "mine"), ("regenerate-certs", "-f", "mine")):
+        assert 'the host is machine "theirs" of ' in program.run(*command).stderr
+    assert colleague.run("stop", "theirs").stderr.startswith("generic driver does not support stop")
     colleague.ok("rm", "-y", "theirs")
     assert host.run("pgrep -fc 'sleep 100000'") == "2"
 
 
+HOLD_LOCK = """nohup python3 -c "
+import fcntl, time
+file = open('/var/lib/dpkg/lock-frontend', 'w')
+fcntl.lockf(file, fcntl.LOCK_EX)
+open('/run/held', 'w')
+time.sleep(%d)
+" >/dev/null 2>&1 & until [ -e /run/held ]; do sleep 0.1; done; rm /run/held
+"""
+"""What unattended upgrades do to others."""
+
+
+def test_missing_packages_are_installed_once_the_lock_is_free(host: Host, program: Program) -> None:
+    host.run("dpkg --purge --force-depends iptables")
+    host.run(HOLD_LOCK % 30)
+    done = program.run("create", *host.flags, "--timeout", "8", "p")
+    assert done.returncode == 1
+    assert "while installing packages: E: Could not get lock /var/lib/dpkg/lock-frontend. It is held by" in done.stderr
+    host.run("kill $(fuser /var/lib/dpkg/lock-frontend 2>/dev/null) || pkill -f lock-frontend", check=False)
+
+    host.run(HOLD_LOCK % 4)
+    assert "Installing packages..." in program.ok("create", *host.flags, "--timeout", "300", "p")
+    assert host.run("command -v iptables-restore").endswith("/iptables-restore")
+
+
 def test_restart_reboots(host: Host, program: Program) -> None:
-    program.ok("create", *host.flags, "r")
+    adopt(program, "r", host)
     before = host.run("cat /proc/sys/kernel/random/boot_id")
     program.ok("restart", "r")
 
@@ -114,7 +141,7 @@ THEIRS = "/opt/tools/docker.io/usr/bin/docker"
 
 
 @pytest.fixture
-def docker_host(bookworm: Host, tmp_path: Path) -> Iterator[Host]:
+def docker_host(bookworm: Host) -> Iterator[Host]:
     """A host where a real dockerd runs two containers."""
     if bookworm.run(f"test -x {THEIRS} && test -x /opt/tools/runc/usr/sbin/runc && echo there", check=False) == "":
         pytest.skip("there is no dockerd: scripts/setup --tests fetches it")
@@ -124,13 +151,7 @@ def docker_host(bookworm: Host, tmp_path: Path) -> Iterator[Host]:
     )
     bookworm.run("cat > /etc/systemd/system/docker.service", stdin=UNIT.format(flags=""))
     bookworm.run(f"systemctl daemon-reload; systemctl enable --now docker; until {THEIRS} info; do sleep .1; done")
-    image = tmp_path / "image.tar"
-    image.write_bytes(rootfs_tar())
-    end = bookworm.machine.driver.ssh_endpoint()
-    with image.open() as file:
-        options = ["-F", "none", "-i", str(end.key_path), "-o", f"UserKnownHostsFile={end.known_hosts}"]
-        command = ["ssh", *options, f"root@{end.host}", f"{THEIRS} import - busybox"]
-        subprocess.run(command, stdin=file, check=True, capture_output=True, timeout=60)
+    bookworm.run(f"base64 -d | {THEIRS} import - busybox", stdin=base64.b64encode(rootfs_tar()).decode())
     for name in ("web", "db"):
         bookworm.run(f"{THEIRS} run -d --stop-timeout 1 --name {name} busybox sleep 200000")
     yield bookworm
@@ -138,17 +159,17 @@ def docker_host(bookworm: Host, tmp_path: Path) -> Iterator[Host]:
     bookworm.run("rm -rf /etc/pymachine /etc/systemd/system/docker.service; systemctl daemon-reload", check=False)
 
 
-def test_a_docker_that_is_there_keeps_its_containers(docker_host: Host, program: Program) -> None:
+def test_a_docker_that_is_there_keeps_its_containers(docker_host: Host, program: Program, busybox: Path) -> None:
     """Our engine comes beside it: socket, bridge and data of its own; Docker's containers never notice."""
     command = f"{THEIRS} inspect --format '{{{{.Id}}}} {{{{.State.StartedAt}}}} {{{{.State.Pid}}}}' web db"
     before = docker_host.run(command)
     daemon = docker_host.run("systemctl show -p MainPID docker; dpkg -l | md5sum")
-    program.ok("create", *docker_host.flags, "beside")
+    beside = adopt(program, "beside", docker_host)
 
-    docker(program, "beside", "import", "-", "busybox", stdin=rootfs_tar())
-    ours = docker(program, "beside", "run", "--rm", "busybox", "ip", "route")
+    beside.docker("import", str(busybox), "busybox")
+    ours = beside.docker("run", "--rm", "busybox", "ip", "route")
     assert "default via 172." in ours
-    assert docker(program, "beside", "ps", "-aq") == ""
+    assert beside.docker("ps", "-aq") == ""
     assert docker_host.run(command) == before
     assert docker_host.run("systemctl show -p MainPID docker; dpkg -l | md5sum") == daemon
     assert docker_host.run(f"{THEIRS} version --format '{{{{.Server.Version}}}}'").startswith("20.")
@@ -172,6 +193,6 @@ def test_a_port_that_docker_has_is_refused_with_the_flag_for_another(docker_host
     assert "--generic-engine-port 2377" in done.stderr
 
     program.ok("rm", "-y", "taken")
-    program.ok("create", *docker_host.flags, "--generic-engine-port", "2377", "taken")
+    taken = adopt(program, "taken", docker_host, "--generic-engine-port", "2377")
     assert program.ok("url", "taken") == f"tcp://{docker_host.address}:2377\n"
-    assert docker(program, "taken", "version", "--format", "{{.Server.Version}}")
+    assert taken.docker("version", "--format", "{{.Server.Version}}")
