@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pymachine.drivers.local.images.build import build
+from pymachine.drivers.local.images.catalog import Image
 from pymachine.drivers.local.layout import Layout
 from pymachine.drivers.local.removal import remove_tree
 
@@ -33,7 +34,6 @@ def local_root() -> Iterator[Path]:
         remove_tree(root)  # unlike shutil's, it goes into no mount
 
 
-def ensure_image(name: str) -> str:
-    """Build the image unless it is there; its name."""
-    build(name, report=print, layout=Layout(Path("/var/lib/pymachine"), IMAGE_ROOT))
-    return name
+def ensure_image(name: str) -> Image:
+    """The image, built unless it is there."""
+    return build(name, report=print, layout=Layout(Path("/var/lib/pymachine"), IMAGE_ROOT))

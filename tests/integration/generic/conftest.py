@@ -61,7 +61,8 @@ class Host:
 def image_or_skip(name: str) -> str:
     """Mirrors drop old releases."""
     try:
-        return ensure_image(name)
+        ensure_image(name)
+        return name
     except MachineError as error:
         pytest.skip(f"there is no image {name}: {error}")
 
@@ -76,7 +77,7 @@ def root() -> Iterator[Path]:
 def bookworm(root: Path) -> Iterator[Host]:
     """Debian 12, with a Docker's programs in /opt/tools."""
     mounts = (f"{TOOLS}:/opt/tools:ro",) if TOOLS.is_dir() else ()
-    with local_machine("bookworm", Options(image=ensure_image("debian-12"), mount=mounts)) as machine:
+    with local_machine("bookworm", Options(image=image_or_skip("debian-12"), mount=mounts)) as machine:
         yield Host(machine.create())
 
 
