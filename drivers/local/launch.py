@@ -20,6 +20,7 @@ from pathlib import Path
 
 from pymachine.drivers.local import cgroups, host, jsonfile
 from pymachine.drivers.local import supervisor as program
+from pymachine.drivers.local.inotify import make_room
 from pymachine.drivers.local.layout import MachinePaths, short_name
 from pymachine.drivers.local.options import Mount
 from pymachine.machine.errors import DeadlineExceeded, DriverError
@@ -149,6 +150,7 @@ def start(launch: Launch, lock: int) -> None:
     paths.pid.unlink(missing_ok=True)
     if paths.console.exists():
         os.replace(paths.console, f"{paths.console}.1")
+    make_room(sum(1 for _ in paths.directory.parent.iterdir()))
     by_systemd = booted_with_systemd()
     entered = cgroups.create(cgroup_name(launch.machine_id), launch.limits, beside_systemd=by_systemd)
     plan = {
