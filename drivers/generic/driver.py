@@ -6,10 +6,9 @@ import contextlib
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from pymachine.drivers.base import Adoption, Context, Driver, Features, State
-from pymachine.drivers.generic import identity
 from pymachine.drivers.generic import options as generic_options
 from pymachine.drivers.generic.reachability import answers
 from pymachine.machine.errors import (
@@ -22,9 +21,10 @@ from pymachine.machine.errors import (
     SSHError,
 )
 from pymachine.machine.ssh.base import SSHEndpoint
-from pymachine.machine.ssh.connect import open_session
-from pymachine.machine.ssh.hostconfig import HostConfig, host_config
 from pymachine.machine.ssh.sudo import SudoPassword
+
+if TYPE_CHECKING:  # what `ls` and `status` never need
+    from pymachine.machine.ssh.hostconfig import HostConfig
 
 RESOURCES = ("address", "ssh_user", "ssh_port", "ssh_key", "proxy_command")
 """What this driver keeps in the record: how the host is reached, found out once."""
@@ -79,6 +79,8 @@ class GenericDriver(Driver):
 
     def restart(self) -> None:
         """Reboot the host, and wait for its SSH server. Raises `DeadlineExceeded` when it does not come back."""
+        from pymachine.machine.ssh.connect import open_session
+
         end = time.monotonic() + self.context.timeout
         endpoint = self.ssh_endpoint()
         with open_session(endpoint, timeout=self.context.timeout, report=self.context.report) as session:
@@ -129,6 +131,8 @@ class GenericDriver(Driver):
         return f"{super().engine_url().rpartition(':')[0]}:{self.options.engine_port}"
 
     def _config(self) -> HostConfig:
+        from pymachine.machine.ssh.hostconfig import host_config
+
         path = Path(self.options.ssh_config).expanduser() if self.options.ssh_config else None
         return host_config(self.options.ip_address, config=path, jump=self.options.proxy_jump)
 
@@ -147,15 +151,19 @@ class GenericDriver(Driver):
         }
 
     def _import_key(self, config: HostConfig) -> dict[str, Any]:
+        from pymachine.drivers.generic.identity import import_key
+
         source = self._key_source(config)
         if source is None:
             self.context.report("No SSH key specified. Assuming an existing key at the default location.")
             return {}
         self.context.report("Importing SSH key...")
-        return {"ssh_key": identity.import_key(source, self.context.directory)}
+        return {"ssh_key": import_key(source, self.context.directory)}
 
     def _pin_host_key(self, config: HostConfig) -> dict[str, Any]:
-        identity.seed_known_hosts(self.ssh_endpoint(), config)
+        from pymachine.drivers.generic.identity import seed_known_hosts
+
+        seed_known_hosts(self.ssh_endpoint(), config)
         return {}
 
     def _step(self, name: str, action: Callable[[], dict[str, Any]]) -> None:
@@ -168,6 +176,8 @@ class GenericDriver(Driver):
         self.context.journal.complete(name)
 
     def _await_boot(self, endpoint: SSHEndpoint, before: str, end: float) -> None:
+        from pymachine.machine.ssh.connect import open_session
+
         last: MachineError | None = None
         while (left := end - time.monotonic()) > 0:
             try:

@@ -7,7 +7,6 @@ import socket
 from pymachine.machine.errors import DriverError
 from pymachine.machine.ssh.base import SSHEndpoint
 from pymachine.machine.ssh.dial import connect_within
-from pymachine.machine.ssh.proxy import ProxyProcess
 
 LONGEST = 15.0
 """Seconds that a host is waited for; as with docker-machine."""
@@ -32,6 +31,8 @@ def answers(endpoint: SSHEndpoint, timeout: float) -> bool:
 
 
 def _speaks(endpoint: SSHEndpoint, seconds: float) -> bool:
+    from pymachine.machine.ssh.proxy import ProxyProcess
+
     proxy = ProxyProcess(endpoint)
     try:
         proxy.socket.settimeout(seconds)

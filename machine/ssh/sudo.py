@@ -6,7 +6,6 @@ The password goes by standard input only, never on a command line, and is kept n
 from __future__ import annotations
 
 import os
-import secrets
 import shlex
 import sys
 import threading
@@ -87,7 +86,7 @@ class Root:
         self._run = run
         self._password: str | None = None
         self._known = endpoint.user == "root" or endpoint.sudo_password is None
-        self._mark = secrets.token_hex(8)
+        self._mark = os.urandom(8).hex()
 
     def wrap(self, shell: str) -> tuple[str, bytes]:
         """The line that runs *shell* as root, and what must come first on its standard input."""
