@@ -15,12 +15,11 @@ from pymachine.machine.operations.report import Report
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
 
 
-def powerful(machine: Machine, driver: Driver, power: type[Power], what: str) -> Power:
-    """*driver* as one that has the *power*; raises `DriverError` saying *what* cannot be done."""
+def powerful(machine: Machine, driver: Driver, power: type[Any], what: str) -> Any:
+    """*driver*, if it has the *power*, a protocol of `pymachine.drivers.base`; else raises `DriverError` saying *what*
+    cannot be done."""
     if not isinstance(driver, power):
-        raise DriverError(
-            f'Machine "{machine.name}" cannot {what}: the driver {machine.record.driver} has no such power'
-        )
+        raise DriverError(f'Machine "{machine.name}" cannot {what}: the driver {driver.name} has no such power')
     return driver
 
 
