@@ -22,6 +22,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from pymachine.machine.events import OnEvent, reporting
+from pymachine.machine.fleetclient import FleetClient
 from pymachine.machine.machine import Machine, open_machines
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ CONNECT_TIMEOUT = 60.0
 """Seconds that an SSH connection may take."""
 
 
-class Client:
+class Client(FleetClient):
     """The machines of one store. Where a machine is asked for, its name will do."""
 
     def __init__(

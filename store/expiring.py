@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-from datetime import datetime
 from pathlib import Path
 
 from pymachine.store.atomic import make_directory, replace_file, storage_errors
@@ -46,6 +45,8 @@ class ExpiringIndex:
         return {name: self._moment(name) for name in sorted(names) if is_valid(name)}
 
     def _moment(self, name: str) -> str:
+        from datetime import datetime  # for those few who have such machines
+
         try:
             text = read_file(self._directory / name).decode("ascii").strip()
             datetime.fromisoformat(text)

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING
 import click
 
 from pymachine.machine.cli.command import SETTINGS, Command, timeout_option
-from pymachine.machine.cli.create import MAX_PARALLEL, TIMEOUT
-from pymachine.machine.cli.driverflags import chosen_driver
 from pymachine.machine.cli.errors import Interrupted
 from pymachine.machine.cli.invocation import current
 from pymachine.machine.cli.prompt import confirmed
 from pymachine.machine.errors import MachineError
+from pymachine.machine.fleetclient import MAX_PARALLEL, TIMEOUT
 
 if TYPE_CHECKING:
     from pymachine.machine.fleet.plan import Plan
@@ -43,14 +42,11 @@ if TYPE_CHECKING:
 @timeout_option("--timeout", default=TIMEOUT, text="The most that one machine may take.")
 def apply(file: Path, yes: bool, dry_run: bool, prune: bool, replace: bool, max_parallel: int, timeout: float) -> None:
     """Make, change and remove machines until they are as a fleet file says; what is as wanted is left alone."""
-    from pymachine.machine.fleet.document import load_fleet
-    from pymachine.machine.fleet.plan import make_plan
-    from pymachine.machine.operations.apply import apply as operation
     from pymachine.machine.operations.apply import check
+    from pymachine.machine.operations.prefixed import prefixing
 
     invocation = current()
-    fleet = load_fleet(file, chosen_driver((), invocation.environ))
-    plan = make_plan(invocation.store, fleet, prune=prune)
+    plan = invocation.client.plan(file, prune=prune)
     _show(plan)
     if dry_run or plan.idle:
         return
@@ -59,7 +55,9 @@ def apply(file: Path, yes: bool, dry_run: bool, prune: bool, replace: bool, max_
         return
     try:
         with invocation.progress(live=False) as report:
-            operation(invocation.store, plan, report, invocation.environ, most=max_parallel, timeout=timeout)
+            invocation.client.apply(
+                plan, replace=replace, most=max_parallel, timeout=timeout, on_event=prefixing(report)
+            )
     except KeyboardInterrupt:
         raise Interrupted("Interrupted: run the same apply again to go on") from None
 

@@ -12,6 +12,7 @@ import click
 from pymachine.machine.cli.command import SETTINGS, Command
 from pymachine.machine.cli.invocation import current
 from pymachine.machine.errors import MachineError, UsageError
+from pymachine.machine.events import relay
 
 VARIABLE = "MACHINE_PASSPHRASE"
 _PASSPHRASE_FILE = click.option(
@@ -39,14 +40,12 @@ def export(names: tuple[str, ...], output: Path | None, encrypt: bool, passphras
     Whoever has the archive can do with the machines whatever you can. Their hosts are not touched, and the machines
     stay in this store as well.
     """
-    from pymachine.machine.operations.archive import export as operation
-
     if output is None:
         raise UsageError("Error: -o FILE says where the archive is to be written")
     machines = current().several(names)
     given = _given(passphrase_file, current().environ)
     passphrase = given or (_ask(twice=True) if encrypt else "")
-    operation(machines, output, passphrase=passphrase)
+    current().client.export(machines, output, passphrase=passphrase)
     sealed = "" if passphrase else ", readable by whoever gets it: keep it as you keep private keys"
     click.echo(f"Wrote {output}: {', '.join(machine.name for machine in machines)}{sealed}")
 
@@ -66,19 +65,18 @@ def export(names: tuple[str, ...], output: Path | None, encrypt: bool, passphras
 @click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
 def import_(file: Path, passphrase_file: Path | None, renames: tuple[str, ...], allow_commands: bool) -> None:
     """Add the machines of an archive to this store; no key is changed, so others' access stays."""
-    from pymachine.machine.operations.archive import import_archive, needs_passphrase
+    from pymachine.machine.operations.archive import needs_passphrase
 
     passphrase = ""
     if needs_passphrase(file):
         passphrase = _given(passphrase_file, current().environ) or _ask(twice=False)
     with current().progress() as report:
-        import_archive(
-            current().store,
+        current().client.import_archive(
             file,
-            report,
             passphrase=passphrase,
             renamed=dict(_pair(text) for text in renames),
             allow_commands=allow_commands,
+            on_event=relay(report),
         )
 
 

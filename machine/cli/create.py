@@ -16,12 +16,12 @@ from pymachine.machine.cli.invocation import Invocation, current
 from pymachine.machine.config import EngineOptions, SwarmOptions
 from pymachine.machine.errors import MachineError
 from pymachine.machine.events import relay
+from pymachine.machine.fleetclient import MAX_PARALLEL
 
 if TYPE_CHECKING:
     from pymachine.machine.operations.create import Request
 
 TIMEOUT = 600.0
-MAX_PARALLEL = 4
 SWARM_NOTICE = "Swarm provisioning is not in this version yet: the --swarm flags are recorded, and nothing more."
 
 
@@ -150,14 +150,15 @@ def _create(ctx: click.Context, invocation: Invocation, name: str) -> None:
 
 def _create_many(invocation: Invocation, request: Request, number: int, most: int) -> None:
     from pymachine.machine.certs.provided import Provided, take_in
-    from pymachine.machine.operations.many import create_many, numbered
+    from pymachine.machine.operations.many import numbered
+    from pymachine.machine.operations.prefixed import prefixing
 
     with invocation.progress(live=False) as report:
         if request.swarm.wanted:
             report.warn(SWARM_NOTICE)
         take_in(invocation.store, Provided.of(invocation.tls_flags, invocation.environ), report.say)
         try:
-            create_many(invocation.store, numbered(request, number), report, most=most)
+            invocation.client.create_many(numbered(request, number), most=most, on_event=prefixing(report))
         except KeyboardInterrupt:
             raise Interrupted(
                 "Interrupted: run the same create again to go on with those that are not finished, or remove them: "

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import click
 
 from pymachine.machine.cli.command import SETTINGS, Command
-from pymachine.machine.cli.driverflags import chosen_driver
 from pymachine.machine.cli.formats import format_option, write_json
 from pymachine.machine.cli.invocation import current
 
@@ -25,10 +24,7 @@ def doctor(drivers: tuple[str, ...], format_: str) -> int:
     The exit code is 1 when there is a problem. Drivers that no machine has are looked at as well, but only count when
     they are named.
     """
-    from pymachine.machine.operations.doctor import examine_all
-
-    invocation = current()
-    areas = examine_all(invocation.store, drivers, chosen_driver((), invocation.environ))
+    areas = current().client.doctor(*drivers)
     if format_ == "json":
         write_json([_fields(area) for area in areas])
     else:

@@ -9,6 +9,7 @@ import click
 from pymachine.machine.cli.command import SETTINGS, Command
 from pymachine.machine.cli.invocation import current
 from pymachine.machine.errors import MachineError
+from pymachine.machine.events import relay
 
 
 @click.command("import-docker-machine", cls=Command, context_settings=SETTINGS)
@@ -24,12 +25,10 @@ def import_docker_machine(path: Path | None, names: tuple[str, ...], as_generic:
 
     PATH is its store [default: ~/.docker/machine].
     """
-    from pymachine.machine.operations.dockermachine import default_path, import_machines
-
     invocation = current()
     with invocation.progress(live=False) as report:
-        results = import_machines(
-            invocation.store, path or default_path(invocation.environ), report, names=names, as_generic=as_generic
+        results = invocation.client.import_docker_machine(
+            path, names=names, as_generic=as_generic, on_event=relay(report)
         )
     if not results:
         click.echo("There is no machine to import.")

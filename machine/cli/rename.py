@@ -8,6 +8,7 @@ from pymachine.machine.cli.command import SETTINGS, Command
 from pymachine.machine.cli.invocation import current
 from pymachine.machine.cli.lifecycle import TIMEOUT_FLAG
 from pymachine.machine.errors import MachineError
+from pymachine.machine.events import relay
 
 
 @click.command(cls=Command, context_settings=SETTINGS)
@@ -18,9 +19,7 @@ def rename(names: tuple[str, ...], timeout: float) -> None:
 
     Its host's name, its certificate and its docker context follow: at once when it runs, else when it starts next.
     """
-    from pymachine.machine.operations.rename import rename as operation
-
     if len(names) != 2:
         raise MachineError("Error: Expected the machine's name and its new name as arguments")
     with current().progress() as report:
-        operation(current().store, names[0], names[1], report, timeout=timeout)
+        current().client.rename(*names, timeout=timeout, on_event=relay(report))

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from pymachine.machine.errors import MachineError
 from pymachine.machine.fleet.plan import Plan, Step
 from pymachine.machine.machine import Machine, Several
 from pymachine.machine.operations.create import create
 from pymachine.machine.operations.many import all_or_errors
-from pymachine.machine.operations.prefixed import Prefixed
 from pymachine.machine.operations.reconfigure import reconfigure
 from pymachine.machine.operations.remove import remove
 from pymachine.machine.operations.report import Report
@@ -27,8 +26,11 @@ def check(plan: Plan, *, replace: bool) -> None:
         )
 
 
-def apply(store: Store, plan: Plan, report: Report, environ: Mapping[str, str], *, most: int, timeout: float) -> None:
-    """Do what *plan* says, at most *most* machines at a time; *timeout* seconds for each.
+def apply(
+    store: Store, plan: Plan, report: Callable[[str], Report], environ: Mapping[str, str], *, most: int, timeout: float
+) -> None:
+    """Do what *plan* says, at most *most* machines at a time; *timeout* seconds for each; *report* gives the
+    report for a name.
 
     What fails with one is nothing to the others. Raises one error that lists every failure, by name.
     """
@@ -47,12 +49,12 @@ def apply(store: Store, plan: Plan, report: Report, environ: Mapping[str, str], 
 class _Carrier:
     store: Store
     plan: Plan
-    report: Report
+    report: Callable[[str], Report]
     environ: Mapping[str, str]
     timeout: float
 
     def carry_out(self, step: Step) -> None:
-        report = Prefixed(self.report, step.name)
+        report = self.report(step.name)
         if step.verb in ("remove", "replace") or self._is_half_removed(step):
             remove(self.store, step.name, report, timeout=self.timeout)
             report.say("removed")

@@ -9,7 +9,6 @@ from typing import TypeVar
 from pymachine.machine.errors import MachineError
 from pymachine.machine.machine import Machine, Several
 from pymachine.machine.operations.create import Request, create
-from pymachine.machine.operations.prefixed import Prefixed
 from pymachine.machine.operations.report import Report
 from pymachine.machine.operations.together import together
 from pymachine.store.base import Store
@@ -22,12 +21,15 @@ def numbered(request: Request, number: int) -> list[Request]:
     return [dataclasses.replace(request, name=f"{request.name}-{index}") for index in range(1, number + 1)]
 
 
-def create_many(store: Store, requests: Sequence[Request], report: Report, *, most: int) -> list[Machine]:
-    """Make all machines, at most *most* at a time. Raises one error that lists every failure, by name."""
+def create_many(
+    store: Store, requests: Sequence[Request], report: Callable[[str], Report], *, most: int
+) -> list[Machine]:
+    """Make all machines, at most *most* at a time; *report* gives the report for a name. Raises one error that lists
+    every failure, by name."""
     made: list[Machine] = []
 
     def make(request: Request) -> None:
-        made.append(create(store, request, Prefixed(report, request.name)))
+        made.append(create(store, request, report(request.name)))
 
     all_or_errors(make, requests, lambda request: request.name, most=most)
     return made

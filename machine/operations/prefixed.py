@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pymachine.machine.events import OnEvent, relay
 from pymachine.machine.operations.report import Report
 
 
@@ -28,3 +29,8 @@ class Prefixed:
     def warn(self, text: str) -> None:
         """A line."""
         self._report.warn(f"{self._name}: {text}")
+
+
+def prefixing(report: Report) -> OnEvent:
+    """Shows the events of many machines by one report."""
+    return lambda event: relay(Prefixed(report, event.machine))(event)

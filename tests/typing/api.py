@@ -19,6 +19,11 @@ from pymachine import (
     follow,
 )
 from pymachine.machine.bundle.connection import Connection
+from pymachine.machine.fleet.plan import Plan
+from pymachine.machine.operations.create import Request
+from pymachine.machine.operations.dockermachine import Import
+from pymachine.machine.operations.doctor import Area
+from pymachine.machine.operations.many import numbered
 from pymachine.machine.operations.observe import Row
 from pymachine.machine.ssh.base import Result, SSHSession
 from pymachine.store.base import Damaged
@@ -62,6 +67,19 @@ def uses(client: Client) -> None:
     assert_type(client.ssh("web"), SSHSession)
     assert_type(client.run("web", "id", sudo=True).stdout, str)
     assert_type(client.run("web", "id"), Result)
+
+
+def moves(client: Client) -> None:
+    requests = numbered(Request("web", "none", options={"url": "tcp://192.0.2.1:2376"}), 2)
+    assert_type(client.create_many(requests, most=2, on_event=show), list[Machine])
+    plan = client.plan("fleet.yaml", prune=True)
+    assert_type(plan, Plan)
+    client.apply(plan, replace=True, most=2, timeout=60, on_event=show)
+    assert_type(client.rename("web-1", "shop", on_event=show), Machine)
+    client.export(["shop", client.get("web-2")], "x", passphrase="y")
+    assert_type(client.import_archive("x", passphrase="y", renamed={"shop": "s"}), list[Machine])
+    assert_type(client.import_docker_machine(names=["a"], as_generic=True), list[Import])
+    assert_type(client.doctor("local", "none"), list[Area])
 
 
 def follows(client: Client) -> Machine:

@@ -17,6 +17,7 @@ from pymachine.machine.operations import converge
 from pymachine.machine.operations.apply import apply, check
 from pymachine.machine.operations.create import Request, create
 from pymachine.machine.operations.many import create_many, numbered
+from pymachine.machine.operations.prefixed import Prefixed
 from pymachine.machine.operations.reconfigure import reconfigure
 from pymachine.machine.operations.rename import rename
 from pymachine.machine.operations.report import Silent
@@ -27,6 +28,12 @@ from support.fakedriver import FakeDriver, World
 from support.nohost import Sent
 
 QUIET = Silent()
+
+
+def quiet(name: str) -> Silent:
+    return QUIET
+
+
 FIRE = DriverError("the host has caught fire")
 
 
@@ -63,7 +70,7 @@ def test_many_machines_are_made_a_few_at_a_time(
 
     monkeypatch.setattr(FakeDriver, "create", counted)
     lines = Lines()
-    create_many(store, numbered(Request("m", "fake"), 7), lines, most=2)
+    create_many(store, numbered(Request("m", "fake"), 7), lambda name: Prefixed(lines, name), most=2)
 
     assert store.names() == [f"m-{number}" for number in range(1, 8)]
     assert len(world.hosts) == 7
@@ -83,7 +90,7 @@ def test_one_that_fails_does_the_others_no_harm_and_all_failures_are_told(
 
     monkeypatch.setattr(FakeDriver, "create", failing)
     with pytest.raises(Several) as caught:
-        create_many(store, numbered(Request("m", "fake"), 4), QUIET, most=3)
+        create_many(store, numbered(Request("m", "fake"), 4), quiet, most=3)
 
     assert sorted(str(caught.value).splitlines()) == ["m-2: no m-2", "m-3: no m-3"]
     assert caught.value.exit_code == 1
@@ -96,7 +103,7 @@ def test_a_defect_is_not_hidden_among_errors(store: FileStore, world: World, mon
 
     monkeypatch.setattr(FakeDriver, "create", broken)
     with pytest.raises(ZeroDivisionError):
-        create_many(store, numbered(Request("m", "fake"), 2), QUIET, most=2)
+        create_many(store, numbered(Request("m", "fake"), 2), quiet, most=2)
 
 
 # Renames
@@ -214,7 +221,7 @@ def plan(store: FileStore, *requests: Request, prune: bool = False) -> Plan:
 
 
 def run(store: FileStore, *requests: Request, prune: bool = False) -> None:
-    apply(store, plan(store, *requests, prune=prune), QUIET, {}, most=3, timeout=60)
+    apply(store, plan(store, *requests, prune=prune), quiet, {}, most=3, timeout=60)
 
 
 def test_a_fleet_is_made_changed_and_pruned(store: FileStore, world: World) -> None:
