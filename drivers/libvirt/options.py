@@ -144,6 +144,8 @@ class Options:
             yield "--libvirt-network: user forwards ports on the libvirt host itself, so it cannot be a remote one"
         if self.session and any(card.kind == "network" for card in cards):
             yield "--libvirt-network: the session has no libvirt networks; use user or bridge:NAME"
+        if self.session and not self.local and not self.pool_path:
+            yield "--libvirt-pool-path must be given for the session of another computer"
         if self.cpu_mode.startswith("host-") and self.domain_type == "qemu":
             yield f"--libvirt-cpu-mode: {self.cpu_mode} needs KVM"
         if self.share and self.share_type == "virtiofs" and self.session:

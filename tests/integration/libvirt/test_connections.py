@@ -1,0 +1,156 @@
+"""Other ways to a libvirt, what it lacks, and what others do to a machine behind our back: on tiny machines."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from pymachine.drivers.base import State
+from pymachine.drivers.libvirt import LibvirtDriver
+from pymachine.drivers.libvirt.boot import speaks_ssh
+from pymachine.drivers.libvirt.connection import connect
+from pymachine.drivers.libvirt.images.prune import prune
+from pymachine.drivers.libvirt.options import Options
+from pymachine.drivers.testing import Workbench
+from pymachine.machine.errors import DriverError, PreCreateCheckFailed
+from support.libvirthost import LibvirtHost
+from support.sshd import ssh_server
+
+pytestmark = [pytest.mark.root, pytest.mark.slow]
+
+
+class Machine:
+    """A machine of one test; every operation is done by a new driver, as by a new command."""
+
+    def __init__(self, directory: Path, options: Options, name: str = "tiny") -> None:
+        self.bench = Workbench(directory, name=name, timeout=120)
+        self.options = options
+
+    @property
+    def driver(self) -> LibvirtDriver:
+        return LibvirtDriver(self.options, self.bench.context())
+
+
+@pytest.fixture
+def options(libvirt_system: LibvirtHost, tiny_image: str, own_library: Path) -> Options:
+    return Options(
+        uri=libvirt_system.uri,
+        image=tiny_image,
+        domain_type="qemu",
+        cpus=1,
+        memory="256m",
+        disk="1g",
+        pool="ways",
+        pool_path=f"{libvirt_system.pool}/ways",
+    )
+
+
+@contextlib.contextmanager
+def machine(directory: Path, options: Options) -> Iterator[Machine]:
+    made = Machine(directory, options)
+    try:
+        yield made
+    finally:
+        made.driver.remove()
+        assert made.driver.leftovers() == []
+
+
+def test_a_libvirt_behind_ssh(options: Options, libvirt_system: LibvirtHost, tmp_path: Path) -> None:
+    """Image, seed and console log go through libvirt's streams; a kept address is the machine's, and is given back."""
+    with ssh_server(tmp_path / "sshd") as server:
+        (server.directory / "known_hosts").touch()
+        uri = (
+            f"qemu+ssh://root@127.0.0.1:{server.port}/system?socket={libvirt_system.socket}"
+            f"&keyfile={server.directory}/id_client&known_hosts_verify=auto&known_hosts={server.directory}/known_hosts"
+        )
+        LibvirtDriver(options, Workbench(tmp_path / "net").context())._make_networks()
+        network = connect(options.uri).networkLookupByName("default").XMLDesc()
+        from pymachine.drivers.libvirt.networks import addresses
+
+        wanted = addresses(network)[0] + 77
+        far = replace(options, uri=uri, pool="far", pool_path=f"{libvirt_system.pool}/far")
+        far = replace(far, network=(f"network:default,address={wanted}/24",))
+        with machine(tmp_path / "m", far) as far_machine:
+            far_machine.driver.pre_create_check()
+            far_machine.driver.create()
+            assert far_machine.driver.address() == str(wanted)
+            assert far_machine.driver.state() is State.RUNNING
+            assert "tiny machine is up" in far_machine.driver._console_end()
+
+
+def test_the_session(options: Options, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A user's own libvirt has no networks: SSH and engine are ports of this computer's loopback."""
+    for name in ("CONFIG", "CACHE", "DATA", "STATE"):
+        monkeypatch.setenv(f"XDG_{name}_HOME", str(tmp_path / name))
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "run"))
+    (tmp_path / "run").mkdir(mode=0o700)
+    session = replace(options, uri="qemu:///session", pool="s", pool_path=str(tmp_path / "pool"))
+    try:
+        with machine(tmp_path / "m", session) as ours:
+            ours.driver.pre_create_check()
+            ours.driver.create()
+            end = ours.driver.ssh_endpoint()
+            assert end.host == "127.0.0.1"
+            assert speaks_ssh(end.host, end.port)
+            assert ours.driver.engine_url().startswith("tcp://127.0.0.1:")
+    finally:
+        _end_session(tmp_path / "run")
+
+
+def _end_session(runtime: Path) -> None:
+    """The daemons that libvirt's library started for the session."""
+    for path in runtime.rglob("*.pid"):
+        with contextlib.suppress(OSError, ValueError):
+            os.kill(int(path.read_text()), signal.SIGTERM)
+
+
+def test_uefi(options: Options, tmp_path: Path) -> None:
+    """The same image boots by UEFI; the NVRAM goes with the machine."""
+    if not Path("/usr/share/OVMF/OVMF_CODE_4M.fd").exists():
+        pytest.skip("no UEFI firmware for guests")
+    with machine(tmp_path / "m", replace(options, firmware="uefi")) as ours:
+        ours.driver.create()
+        assert ours.driver.state() is State.RUNNING
+        domain = ours.driver._require_domain()
+        assert "nvram" in domain.XMLDesc()
+
+
+def test_what_is_missing_is_named(options: Options, libvirt_system: LibvirtHost, tmp_path: Path) -> None:
+    def why(**changes: object) -> PreCreateCheckFailed:
+        driver = LibvirtDriver(replace(options, **changes), Workbench(tmp_path / str(time.monotonic_ns())).context())  # type: ignore[arg-type]
+        with pytest.raises(PreCreateCheckFailed) as failed:
+            driver.pre_create_check()
+        return failed.value
+
+    lost = why(network=("network:lab",), image="beos-5", memory="900g", arch="s390x")
+    for part in ('no network "lab"', '"beos-5"', "900g", "s390x"):
+        assert part in str(lost)
+    none = why(uri="qemu:///system?socket=/nonexistent/sock")
+    assert "does not run" in str(none)
+    assert "libvirt-daemon-system" in none.hint
+
+
+def test_a_machine_that_vanished_is_explained(options: Options, tmp_path: Path) -> None:
+    """And one that was renamed by virsh is still found; its image is in use until it is removed."""
+    with machine(tmp_path / "m", options) as ours:
+        ours.driver.create()
+        assert prune(options) == []
+        ours.driver.kill()
+        domain = ours.driver._require_domain()
+        domain.rename("another-name")
+        assert ours.driver.state() is State.STOPPED
+        domain.undefine()
+        assert ours.driver.state() is State.ERROR
+        seen = LibvirtDriver.states([ours.driver])
+        assert "undefined" in seen[ours.bench.machine_id].problem
+        with pytest.raises(DriverError, match="undefined by other means"):
+            ours.driver.start()
+        ours.driver.remove()
+    assert len(prune(options)) == 1

@@ -1,0 +1,115 @@
+"""The whole way of a virtual machine: create, containers under control groups v2, snapshots, resizing, cloning, rm."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from support.busybox import rootfs_tar
+from support.libvirthost import LibvirtHost
+from support.program import Program, environment
+
+pytestmark = [pytest.mark.root, pytest.mark.slow]
+BOOT = 900.0
+"""Seconds; emulated, on a computer that does other things too."""
+
+
+@pytest.fixture(scope="module")
+def vm(libvirt_system: LibvirtHost, debian_image: str) -> Iterator[Program]:
+    """A program with machine ``vm``, created."""
+    place = Path(tempfile.mkdtemp(prefix="pymachine-test-"))
+    settings = {"URI": libvirt_system.uri, "POOL": "whole", "POOL_PATH": f"{libvirt_system.pool}/whole"}
+    settings |= {"IMAGE": debian_image, "DOMAIN_TYPE": "qemu", "MEMORY": "768m", "DISK": "3g"}
+    env = {"MACHINE_DRIVER": "libvirt", **{f"LIBVIRT_{name}": value for name, value in settings.items()}}
+    env["LIBVIRT_DEFAULT_URI"] = libvirt_system.uri
+    program = Program(place / "store", env)
+    try:
+        program.ok("create", "--timeout", str(BOOT), "vm", timeout=BOOT)
+        yield program
+        program.ok("rm", "-y", *program.ok("ls", "-q").split())
+        left = [path.name for path in (libvirt_system.pool / "whole").iterdir()]
+        assert all(name.startswith("pymachine-") for name in left), left
+        program.ok("image", "prune", "--uri", libvirt_system.uri, "--pool", "whole")
+        assert list((libvirt_system.pool / "whole").iterdir()) == []
+    finally:
+        names = program.run("ls", "-q").stdout.split()
+        if names:
+            program.run("rm", "-f", "-y", *names)
+        shutil.rmtree(place)
+
+
+def docker(vm: Program, *words: str, stdin: bytes = b"") -> str:
+    if shutil.which("docker") is None:
+        pytest.skip("there is no docker program")
+    script = f"{vm.ok('env', '--shell', 'sh', 'vm')}\nprintenv DOCKER_HOST DOCKER_CERT_PATH DOCKER_TLS_VERIFY"
+    values = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True).stdout.split("\n")
+    env = environment(dict(zip(("DOCKER_HOST", "DOCKER_CERT_PATH", "DOCKER_TLS_VERIFY"), values, strict=False)))
+    done = subprocess.run(["docker", *words], env=env, input=stdin, capture_output=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.decode()
+
+
+def test_a_container_runs_under_control_groups_v2(vm: Program) -> None:
+    docker(vm, "import", "-", "busybox:latest", stdin=rootfs_tar())
+    said = docker(vm, "run", "--rm", "-m", "64m", "busybox", "cat", "/proc/self/cgroup", "/sys/fs/cgroup/memory.max")
+
+    assert said.split() == ["0::/", str(64 << 20)]
+    assert docker(vm, "info", "--format", "{{.CgroupVersion}}") == "2\n"
+
+
+def test_the_list_shows_it(vm: Program) -> None:
+    (row,) = json.loads(vm.ok("ls", "--format", "json"))
+
+    assert (row["Name"], row["State"], row["DriverName"], row["Error"]) == ("vm", "Running", "libvirt", "")
+    assert vm.ok("ssh", "vm", "hostname") == "vm\n"
+
+
+def test_a_snapshot_brings_the_running_machine_back(vm: Program) -> None:
+    vm.ok("snapshot", "create", "vm", "before")
+    vm.ok("ssh", "vm", "touch later && sync")
+    assert [s["Name"] for s in json.loads(vm.ok("snapshot", "ls", "--format", "json", "vm"))] == ["before"]
+    assert "already" in vm.run("snapshot", "create", "vm", "before").stderr
+    vm.ok("snapshot", "restore", "vm", "before")
+
+    assert vm.run("ssh", "vm", "test -e later").returncode == 1
+    vm.ok("snapshot", "rm", "vm", "before")
+    assert "no snapshot" in vm.run("snapshot", "restore", "vm", "before").stderr
+
+
+def test_the_console_shows_what_the_machine_says(vm: Program) -> None:
+    with subprocess.Popen(vm.argv("console", "vm"), stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        seen, end = b"", time.monotonic() + 60
+        while b"login:" not in seen and time.monotonic() < end:
+            process.stdin.write(b"\n")
+            process.stdin.flush()
+            seen += os.read(process.stdout.fileno(), 4096)
+        process.stdin.write(b"\x1d")
+        process.stdin.close()
+        process.wait(30)
+
+    assert b"vm login:" in seen
+
+
+def test_a_copy_of_a_resized_machine_is_one_of_its_own(vm: Program) -> None:
+    assert "less than" in vm.run("set", "--disk", "1g", "vm").stderr
+    vm.ok("set", "--cpus", "1", "--disk", "4g", "vm")
+    assert "stopped" in vm.run("clone", "vm", "copy").stderr
+    first = vm.ok("ssh", "vm", "cat /etc/machine-id"), vm.ok("ip", "vm")
+    vm.ok("stop", "vm")
+    vm.ok("clone", "--timeout", str(BOOT), "vm", "copy", timeout=BOOT)
+
+    machine_id, size = vm.ok("ssh", "copy", "cat /etc/machine-id; df -m --output=size / | tail -1").split()
+    assert machine_id != first[0].strip()
+    assert vm.ok("ip", "copy") != first[1]
+    assert int(size) > 3200
+    assert vm.ok("ssh", "copy", "nproc; hostname").split() == ["1", "copy"]
