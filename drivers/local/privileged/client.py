@@ -64,6 +64,8 @@ class Connection:
         self._numbers = itertools.count(1)
         self._calls: dict[int, _Open] = {}
         self.ended = False
+        self.process_id = os.getpid()
+        """Whose it is: a forked process has no thread that would read."""
         threading.Thread(target=self._read, daemon=True).start()
 
     def call(self, request: dict[str, Any], serve: Serve) -> str:
@@ -130,7 +132,7 @@ _current: Connection | None = None
 def _connected() -> Connection:
     global _current
     with _STARTING:
-        if _current is None or _current.ended:
+        if _current is None or _current.ended or _current.process_id != os.getpid():
             _current = Connection(_start())
         return _current
 

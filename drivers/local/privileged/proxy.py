@@ -11,7 +11,6 @@ from pymachine.drivers.local import cgroups, launch
 from pymachine.drivers.local import options as local_options
 from pymachine.drivers.local.endpoint import address_of, endpoint_of, pin_host_key
 from pymachine.drivers.local.layout import Layout
-from pymachine.drivers.local.privileged.client import call
 from pymachine.drivers.options import to_json
 from pymachine.machine.errors import DriverError
 from pymachine.machine.ssh.base import SSHEndpoint
@@ -95,6 +94,8 @@ class LocalDriver(Driver):
         return known or bool(self.context.journal.facts()) or self._has_folder()
 
     def _call(self, operation: str, **more: str) -> None:
+        from pymachine.drivers.local.privileged.client import call  # most commands need no root
+
         context = self.context
         request = {
             "operation": operation,

@@ -12,6 +12,7 @@ from pymachine.drivers.local.layout import Layout
 from pymachine.drivers.local.privileged import rights
 from pymachine.drivers.local.privileged.requests import ImageRequest, MachineRequest, Refused
 from pymachine.drivers.local.privileged.rights import Caller
+from pymachine.drivers.local.privileged.turns import turn
 
 NEED_MOUNTS = ("pre_create_check", "create", "start", "restart")
 
@@ -88,6 +89,12 @@ def perform(request: MachineRequest | ImageRequest, line: Line, caller: Caller) 
     layout = rights.layout(request.roots)
     if isinstance(request, ImageRequest):
         return _image(request, line, layout)
+    with turn(layout.network / "helper.lock", request.machine_id):
+        _machine(request, line, layout, caller)
+    return ""
+
+
+def _machine(request: MachineRequest, line: Line, layout: Layout, caller: Caller) -> None:
     rights.check_owner(layout.machine(request.machine_id), caller)
     driver = CallersDriver(request, line, layout, caller)
     if request.operation in NEED_MOUNTS:
@@ -103,7 +110,6 @@ def perform(request: MachineRequest | ImageRequest, line: Line, caller: Caller) 
         "renamed": driver.renamed,
     }
     operations[request.operation]()
-    return ""
 
 
 def _image(request: ImageRequest, line: Line, layout: Layout) -> str:
