@@ -146,6 +146,18 @@ def members(namespaces: set[str]) -> list[int]:
     return [int(p.name) for p in Path("/proc").glob("[0-9]*") if namespaces and _namespace(p.name) in namespaces]
 
 
+def end_all(folder: Path) -> None:
+    """Kill the daemons that were started in *folder* by a test that could not end them, and what they started."""
+    ours = set()
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            words = (entry / "cmdline").read_bytes().split(b"\0")
+            if f"{folder}/{Path(os.fsdecode(words[0])).name}.pid".encode() in words:
+                ours.add(_namespace(entry.name))
+    for pid in members(ours - {"", _namespace("self")}):
+        os.kill(pid, signal.SIGKILL)
+
+
 def forget(folder: Path) -> None:
     """Remove the folder of a libvirt that has ended, however it ended, with the bridges of its networks."""
     for status in folder.glob("run/libvirt/network/*.xml"):

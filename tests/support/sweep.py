@@ -20,6 +20,7 @@ from pymachine.drivers.local.driver import LocalDriver
 from pymachine.drivers.local.options import Options
 from pymachine.drivers.local.removal import remove_tree
 from pymachine.drivers.testing import Workbench
+from support.libvirthost import end_all, forget
 
 PLACES = ("/tmp", "/var/tmp")
 FOLDERS = "pymachine-*"
@@ -33,7 +34,7 @@ _CHAIN = re.compile(r"^:(PYE-[A-Z]+-(\S+)) ", re.MULTILINE)
 
 def sweep() -> list[str]:
     """Remove all of it; what was removed, in words."""
-    return [*_machines(), *_users(), *_links(), *_chains(), *_cgroups(), *_folders()]
+    return [*_machines(), *_libvirts(), *_users(), *_links(), *_chains(), *_cgroups(), *_folders()]
 
 
 def _folders_of_tests() -> list[Path]:
@@ -63,6 +64,14 @@ def _users() -> Iterator[str]:
         Path("/etc/sudoers.d", name).unlink(missing_ok=True)
         subprocess.run(["userdel", "-f", name], check=False, capture_output=True)
         yield f"user {name}"
+
+
+def _libvirts() -> Iterator[str]:
+    """Libvirts of tests with all that they started; the driver's names are not needed, for all is theirs."""
+    for folder in Path("/var/tmp").glob("pymachine-libvirt-*"):
+        end_all(folder)
+        forget(folder)
+        yield f"libvirt in {folder}"
 
 
 def _links() -> Iterator[str]:
