@@ -86,12 +86,18 @@ def test_a_changed_label_changes_the_engine_and_keeps_containers(local: Program,
     assert container(machine) == before
 
 
-def test_a_renamed_machine_is_the_same_under_its_new_name(local: Program) -> None:
+def test_a_renamed_machine_is_the_same_under_its_new_name(local: Program, tmp_path: Path) -> None:
+    config = {"DOCKER_CONFIG": str(tmp_path)}
+    local.ok("use", "solo", env=config)
     before = container(Machine(local, "solo"))
     identity = json.loads(local.ok("inspect", "solo"))["Pymachine"]["Id"]
 
-    local.ok("rename", "solo", "prime")
+    local.ok("rename", "solo", "prime", env=config)
 
+    contexts = json.loads(local.ok("context", "ls", "--format", "json", env=config))
+    assert [(row["Machine"], row["Context"], row["Current"]) for row in contexts if row["Context"]] == [
+        ("prime", "prime", True)
+    ]
     machine = Machine(local, "prime")
     assert json.loads(local.ok("inspect", "prime"))["Pymachine"]["Id"] == identity
     assert "due" not in provisioned(local, "prime")

@@ -13,9 +13,11 @@ import pytest
 
 from pymachine.store.base import Record
 from pymachine.store.file import FileStore
+from support.certificates import Authority
 from support.killpoints import attempt
 from support.program import Program, environment
 from support.terminal import converse
+from support.tls_engine import tls_engine
 
 URL = "tcp://127.0.0.1:1"
 ENOUGH = 8
@@ -148,6 +150,40 @@ def test_docker_machines_store_is_imported_and_left_as_it_was(tmp_path: Path, ot
     assert done.stderr.splitlines()[-1] == "1 of 2 machines were not imported: bad"
     assert other.ok("url", "good").strip() == URL
     assert snapshot(root) == before
+
+
+def test_docker_talks_to_an_imported_machine_with_the_certificates_it_had(tmp_path: Path, other: Program) -> None:
+    """Over TLS; this store's own CA is another, and signs nothing for it."""
+    root = tmp_path / "docker-machine"
+    docker_machine(root, "good", {"URL": "set below"})
+    directory = root / "machines" / "good"
+    authority = Authority.make(directory)
+    for (cert, key), names in (
+        (authority.issue("server", "127.0.0.1"), ("server.pem", "server-key.pem")),
+        (authority.issue("client"), ("cert.pem", "key.pem")),
+    ):
+        (directory / names[0]).write_bytes(cert.read_bytes())
+        (directory / names[1]).write_bytes(key.read_bytes())
+    other.ok("create", "-d", "none", "--url", URL, "own")
+    with tls_engine(directory) as url:
+        config = (directory / "config.json").read_text()
+        (directory / "config.json").write_text(config.replace("set below", url))
+        other.ok("import-docker-machine", str(root))
+
+        assert f"DOCKER_HOST={url}" in other.ok("env", "--shell", "sh", "good").replace('"', "")
+        (row,) = [row for row in json.loads(other.ok("ls", "--format", "json")) if row["Name"] == "good"]
+        assert row["DockerVersion"] == "v1.2.3"
+    assert (other.store / "machines" / "good" / "ca.pem").read_bytes() == authority.ca.read_bytes()
+
+
+def test_several_machines_are_made_though_one_cannot_be(program: Program) -> None:
+    program.ok("create", "-d", "none", "--url", URL, "n-2")
+
+    done = program.run("create", "-d", "none", "--url", URL, "-n", "3", "--max-parallel", "2", "n")
+
+    assert (done.returncode, done.stderr) == (1, 'n-2: Docker machine "n-2" already exists\n')
+    assert "n-3: Creating machine..." in done.stdout
+    assert program.ok("ls", "-q") == "m\nn-1\nn-2\nn-3\n"
 
 
 def docker_machine(root: Path, name: str, driver: dict[str, object] | None) -> None:
