@@ -153,6 +153,7 @@ class Cloud:
         action = f"{'ec2' if service == 'ec2' else service}:{name}"
         boto3()
         from botocore.exceptions import BotoCoreError, ClientError, ConnectionError, HTTPClientError
+        from botocore.parsers import ResponseParserError
 
         for attempt in range(MOST_ATTEMPTS_UNREACHABLE):
             try:
@@ -162,7 +163,7 @@ class Cloud:
                 return answer
             except ClientError as error:
                 raise faults.from_client_error(error, action, self.account.who) from error
-            except (ConnectionError, HTTPClientError) as error:
+            except (ConnectionError, HTTPClientError, ResponseParserError) as error:
                 if attempt + 1 == MOST_ATTEMPTS_UNREACHABLE or "SSL" in type(error).__name__:
                     raise faults.from_botocore(error, action, self.account.who) from error
                 self.patience.pause(attempt, f"reaching AWS for {action}", last_error=str(error))

@@ -73,7 +73,6 @@ def elastic_ip(cloud: Cloud, context: Context, plan: Plan, instance_id: str) -> 
             str(cloud.call("AllocateAddress", Domain="vpc", TagSpecifications=tagged)["AllocationId"]),
             "",
         )
-    context.resources["allocation"] = allocation
     if holder != instance_id:
         cloud.call("AssociateAddress", AllocationId=allocation, InstanceId=instance_id, eventually=ASSOCIATE_LATER)
     return allocation

@@ -69,8 +69,7 @@ class AmazonEC2Driver(Driver):
         self._step("create.key", self._make_key, key_pair=keypair.pair_name(self.context.machine_id))
         self._step("create.group", self._make_group, group_name=firewall.group_name(self.context.machine_id))
         self._step("create.instance", self._launch, region=self.cloud.account.region)
-        self._step("create.address", self._make_address)
-        self._step("create.running", self._await_running)
+        self._step("create.running", self._finish)
 
     def start(self) -> None:
         """Start a stopped instance; fine when running."""
@@ -100,9 +99,8 @@ class AmazonEC2Driver(Driver):
     def remove(self) -> None:
         """Remove instance, spot request, address, group, key pair and volumes; fine when there is nothing."""
         found = self._belongings()
-        if not any(item.kind == "instance" for item in found) and self._launch_was_cut_off():
-            found = settled(self._instances, self.cloud, SETTLE_SECONDS) + self._belongings()
-            found = list(dict.fromkeys(found))
+        if not any(item.kind == "instance" for item in found):
+            found = list(dict.fromkeys(self._hidden_instances() + self._belongings()))
         belongings.remove(self.cloud, found, unprotect=self.options.termination_protection)
         if any([self.context.resources.pop(name, None) for name in RESOURCES]):
             self.context.save()
@@ -207,12 +205,14 @@ class AmazonEC2Driver(Driver):
         launcher = Launcher(self.cloud, self.options, self.context, self.plan, parts)
         return {"instance": launcher.instance()}
 
-    def _make_address(self) -> dict[str, Any]:
-        """An Elastic IP, and the tag on volumes that are to be kept."""
+    def _finish(self) -> dict[str, Any]:
+        """The tag on volumes that are to be kept, an Elastic IP, and the wait for the address."""
         connecting.keep_volumes(self.cloud, self.options, self._require_instance())
         if not self.options.elastic_ip:
-            return {}
-        return {"allocation": connecting.elastic_ip(self.cloud, self.context, self.plan, self._require_instance())}
+            return self._await_running()
+        instances.wait_for(self.cloud, self._require_instance(), "running", new=True)  # a pending one takes none
+        allocation = connecting.elastic_ip(self.cloud, self.context, self.plan, self._require_instance())
+        return {"allocation": allocation, **self._await_running()}
 
     def _await_running(self) -> dict[str, Any]:
         """Wait until it runs and has its address."""
@@ -269,10 +269,17 @@ class AmazonEC2Driver(Driver):
     def _belongings(self) -> list[belongings.Belonging]:
         return belongings.find(self.cloud, tags.of_machine(self.context.machine_id))
 
-    def _instances(self) -> list[belongings.Belonging]:
-        kinds = tuple(kind for kind in belongings.KINDS if kind.name == "instance")
-        return belongings.find(self.cloud, tags.of_machine(self.context.machine_id), kinds)
+    def _hidden_instances(self) -> list[belongings.Belonging]:
+        """Instances that were launched so short a time ago that they are not found by their tags yet."""
+        seconds = SETTLE_SECONDS if self.context.journal.facts().get("way") else 0.0
+        return list(settled(self._launched, self.cloud, seconds))
 
-    def _launch_was_cut_off(self) -> bool:
-        """Whether a launch was begun, and no instance came to be on record."""
-        return "way" in self.context.journal.facts() and not self._instance_id()
+    def _launched(self) -> list[belongings.Belonging]:
+        """The instances of the machine: by its tag, and the one on record."""
+        kinds = tuple(kind for kind in belongings.KINDS if kind.name == "instance")
+        found = belongings.find(self.cloud, tags.of_machine(self.context.machine_id), kinds)
+        recorded = self._instance_id()
+        if recorded and not found and instances.name_of_state(self._look()) != "terminated":
+            context = self.context
+            found = [belongings.Belonging("instance", recorded, context.machine_id, context.name, context.store_id)]
+        return found

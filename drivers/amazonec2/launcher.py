@@ -36,9 +36,12 @@ class Launcher:
         living = instances.find(self._cloud, self._context.machine_id)
         if living:
             return str(living[0]["InstanceId"])
-        if self._context.resources.get("instance"):
+        recorded = str(self._context.resources.get("instance", ""))
+        if recorded:
+            found = settled(lambda: instances.describe(self._cloud, recorded), self._cloud, FOUND_SECONDS)
+            if instances.name_of_state(found) not in instances.GONE:
+                return recorded
             self._note(generation=self._number("generation") + 1, attempt=0)  # it was terminated meanwhile
-            del self._context.resources["instance"]
         return self._first_with_capacity(ways(self._plan, self._options))
 
     def _first_with_capacity(self, candidates: list[Way]) -> str:
@@ -51,6 +54,7 @@ class Launcher:
             try:
                 return self._launch(way)
             except Refused as error:
+                self._context.journal.complete("create.launch", way="")  # nothing was launched
                 if error.code not in faults.NO_CAPACITY:
                     raise
                 self._context.report(f"No capacity: {way} ({error.code})")

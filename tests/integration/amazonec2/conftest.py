@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from pymachine.drivers.amazonec2 import driver
 from support.ec2.lab import Lab, lab
 
 
@@ -20,6 +21,7 @@ def ec2(running_lab: Lab, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
     """An empty account, without faults; the test is in its network."""
     for name, value in running_lab.environment().items():
         monkeypatch.setenv(name, value)
+    monkeypatch.setattr(driver, "SETTLE_SECONDS", 0.5)
     with running_lab.namespace.entered():
         running_lab.set(reset=True)
         yield running_lab

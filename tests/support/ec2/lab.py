@@ -13,15 +13,20 @@ from pathlib import Path
 from typing import Any
 
 from support.ec2.netns import Namespace
+from support.localroot import local_root
 
 TESTS = Path(__file__).resolve().parents[2]
 KEYS = {"AWS_ACCESS_KEY_ID": "testing", "AWS_SECRET_ACCESS_KEY": "testing", "AWS_EC2_METADATA_DISABLED": "true",
         "AWS_CONFIG_FILE": "/nonexistent", "AWS_SHARED_CREDENTIALS_FILE": "/nonexistent"}  # fmt: skip
+OBSERVER = "pymachine-test-observer"
+"""Who calls himself so is spared all faults, and not logged."""
 MOUNTS = """
 set -e
 mount --rbind /sys/fs/cgroup "$1"
 mount -t sysfs sysfs /sys
 mount --rbind "$1" /sys/fs/cgroup
+mount -t tmpfs tmpfs /run/lock
+echo 1 >/proc/sys/net/ipv4/ip_forward
 shift
 exec "$@"
 """
@@ -53,12 +58,13 @@ class Lab:
             "AWS_DEFAULT_REGION": "us-east-1",
         }
 
-    def client(self, service: str = "ec2") -> Any:
+    def client(self, service: Any = "ec2") -> Any:
         """boto3's own client, to look and to meddle."""
         import boto3
+        from botocore.config import Config
 
         session = boto3.Session(aws_access_key_id="testing", aws_secret_access_key="testing", region_name="us-east-1")
-        return session.client(service, endpoint_url=self.endpoint)
+        return session.client(service, endpoint_url=self.endpoint, config=Config(user_agent_extra=OBSERVER))
 
     def _post(self, path: str, document: Any) -> None:
         request = urllib.request.Request(f"{self.endpoint}{path}", data=json.dumps(document).encode())
@@ -70,7 +76,7 @@ class Lab:
 def lab() -> Iterator[Lab]:
     """A running server; it and its namespace end with the block."""
     namespace = Namespace()
-    with tempfile.TemporaryDirectory(prefix="pymachine-ec2-") as place, namespace.entered():
+    with tempfile.TemporaryDirectory(prefix="pymachine-ec2-") as place, local_root(), namespace.entered():
         inner = ["sh", "-c", MOUNTS, "sh", place, sys.executable, "-m", "support.ec2.server"]
         server = subprocess.Popen(
             ["unshare", "--mount", "--propagation", "private", *inner], cwd=TESTS, stdout=subprocess.PIPE, text=True

@@ -35,6 +35,14 @@ def instance(identity: str) -> Any | None:
     return next((one for one in _instances() if one.id == identity), None)
 
 
+def public_key(identity: str) -> str:
+    """Of the instance's key pair."""
+    found = instance(identity)
+    pairs = {name: pair for backend in backends() for name, pair in backend.key_pairs.items()}
+    material = pairs[found.key_name].material_public if found is not None else ""
+    return str(material.decode() if isinstance(material, bytes) else material).strip()
+
+
 def terminated(ids: list[str]) -> bool:
     """Whether one of the instances is."""
     return any(found is None or found.state == "terminated" for found in map(instance, ids))
@@ -80,9 +88,15 @@ def parameter(name: str) -> str:
 def give_reachable_addresses(item: ElementTree.Element) -> None:
     """Moto's public addresses look like Amazon's own: in their place the instance's host's, or one of loopback."""
     identity = item.findtext("instanceId", "")
+    elastic = {  # moto forgets them when an instance is stopped
+        address.instance.id: address.public_ip
+        for backend in backends()
+        for address in backend.addresses
+        if address.instance is not None
+    }
     for element in item.iter():
         if element.tag in PUBLIC and element.text:
-            element.text = hosts.get(identity) or _loopback(element.text)
+            element.text = hosts.get(identity) or _loopback(elastic.get(identity, element.text))
     if identity in hosts:
         for element in item.iter("privateIpAddress"):
             element.text = hosts[identity]

@@ -1,6 +1,6 @@
 """Run as a program: moto's EC2, SSM and STS behind the front, on a free port of loopback, which is the first line told.
 
-``/_control`` takes the faults that are wanted as JSON and forgets everything else; ``/_log`` tells what was called;
+``/_control`` takes the faults that are wanted as JSON, and can make a new account; ``/_log`` tells what was called;
 ``/checkip`` is the service that tells a caller's address. Port 22 of every address greets like an SSH server.
 """
 
@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import signal
 import socket
 import sys
 import threading
@@ -17,6 +18,7 @@ from typing import Any
 
 from support.ec2 import wire
 from support.ec2.faults import Faults, Wanted
+from support.ec2.lab import OBSERVER
 from support.ec2.wire import Answer, Call
 
 BANNER = b"SSH-2.0-lab\r\n"
@@ -46,14 +48,16 @@ class Front:
             return Answer("200 OK", "application/json", json.dumps(self._faults.log).encode())
         if path == "/_control":
             asked = json.loads(body)
-            self._faults = Faults(Wanted(**asked["faults"]))
             if asked["reset"]:
                 self._reset()
+            self._faults.want(Wanted(**asked["faults"]))
             return Answer("200 OK", "application/json", b"{}")
         return None
 
     def _api(self, environ: dict[str, Any], body: bytes) -> Answer:
         call = wire.parse(environ, body)
+        if OBSERVER in environ.get("HTTP_USER_AGENT", ""):
+            return self._faults.seen(call, self._ask_moto(environ, body, call))
         with self._lock:
             answer = self._faults.before(call)
             if answer is None:
@@ -86,7 +90,11 @@ class Front:
                 for backend in get_backend(service)[account].values():
                     backend.reset()
         moto_side.parameter.cache_clear()
-        moto_side.hosts.clear()
+        if "support.ec2.hosts" in sys.modules:
+            from support.ec2 import hosts
+
+            hosts.remove_all()
+        self._faults = Faults()
 
 
 def greet() -> None:
@@ -111,9 +119,16 @@ def main() -> None:
     WSGIRequestHandler.protocol_version = "HTTP/1.1"
     server = make_server("127.0.0.1", 0, Front(DomainDispatcherApplication(create_backend_app)), threaded=True)
     greet()
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit())
     print(server.server_port, flush=True)
-    server.serve_forever()
+    try:
+        server.serve_forever()
+    finally:
+        if "support.ec2.hosts" in sys.modules:
+            from support.ec2 import hosts
+
+            hosts.remove_all()
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
