@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -27,6 +28,7 @@ def store() -> Iterator[FileStore]:
         Path(name).chmod(0o755)
         made = FileStore(Path(name, "store"))
         issue_server(made, "web", ["10.0.0.1"], [])
+        "localhost".encode("idna")  # the codec's module may lie where the other user cannot read
         os.seteuid(NOBODY)
         try:
             yield made
@@ -44,12 +46,15 @@ def test_what_may_not_be_read_is_named(store: FileStore, closed: str) -> None:
         for path in [*(store.root / "certs").iterdir(), *directory.iterdir()]:
             path.chmod(0o600)
         os.seteuid(NOBODY)
+    engine = socket.create_server(("127.0.0.1", 0))  # files are read once somebody listens
+    url = f"tcp://127.0.0.1:{engine.getsockname()[1]}"
     actions: tuple[Callable[[], object], ...] = (
         lambda: bootstrap(store, lambda text: None),
         lambda: server_certificate_fits(directory, ["10.0.0.1"]),
-        lambda: check_engine("tcp://127.0.0.1:1", directory, 5),
+        lambda: check_engine(url, directory, 5),
     )
     for action in actions:
         with pytest.raises(MachineError, match="Permission denied") as caught:
             action()
         assert "\n" not in str(caught.value)
+    engine.close()
