@@ -7,6 +7,7 @@ Windows itself can show (locks, renaming) is `store.portable`'s and filelock's, 
 from __future__ import annotations
 
 import ast
+import contextlib
 import json
 import os
 import subprocess
@@ -17,12 +18,15 @@ from pathlib import Path
 
 import pytest
 
+from pymachine.machine.certs.server import issue_server
 from pymachine.machine.cli.commands import COMMANDS
+from pymachine.machine.client import Client
 from pymachine.store import portable
 from pymachine.store.file import FileStore
 from support.othersystem import LINUX_NAMES, POSIX_MODULES
 from support.program import environment
 from support.records import record
+from support.tls_engine import tls_engine
 
 ROOT = Path(__file__).parents[3]
 
@@ -41,6 +45,10 @@ HOST = ("--generic-ip-address", "127.0.0.1", "--generic-ssh-port", "1", "--timeo
 SHELLS = ("sh", "cmd", "powershell", "fish")
 RUNS: dict[str, tuple[str, ...]] = {
     "create": ("create", "-d", "none", *URL, "web"),
+    "first create": ("create", "-d", "none", *URL, "web"),
+    "env served": ("env", "--shell", "sh", "served"),
+    "config served": ("config", "served"),
+    "doctor": ("doctor", "none"),
     "ls": ("ls",),
     "ls -q": ("ls", "-q"),
     "inspect": ("inspect", "web"),
@@ -72,33 +80,69 @@ def runs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     store.create(record("linux", driver="local", options={}, resources={"address": "127.0.0.1"}, phase="ready"))
     store.create(record("bad"))
     (store.machine_dir("bad") / "record.json").write_bytes(b"{")
+    with served_machine(store):
+        return {name: run for name, run in zip(RUNS, told(request.param, place), strict=True)}
+
+
+@contextlib.contextmanager
+def served_machine(store: FileStore) -> Iterator[None]:
+    """A machine at whose URL something answers with certificates of the store."""
+    machine = Client(store.root, environ={}).create("served", "none", options={"url": "tcp://127.0.0.1:1"})
+    issue_server(store, "served", ["127.0.0.1"], [])
+    with tls_engine(machine.directory) as url:
+        machine.record.options["url"] = url
+        machine.save()
+        yield
+
+
+def told(system: str, place: Path) -> list[Run]:
+    """Do all `RUNS`; those called first in a store of their own."""
+    stores = {True: str(place / "first"), False: str(place / "store")}
+    argvs = [["-s", stores[name.startswith("first ")], *argv] for name, argv in RUNS.items()]
     env = environment({"PYTHONPATH": str(ROOT / "tests"), "HOME": str(place), "MACHINE_DRIVER": "none"})
     done = subprocess.run(
-        [sys.executable, "-m", "support.othersystem", request.param],
-        input=json.dumps([["-s", str(store.root), *argv] for argv in RUNS.values()]),
+        [sys.executable, "-m", "support.othersystem", system],
+        input=json.dumps(argvs),
         capture_output=True,
         text=True,
         env=env,
         timeout=120,
     )
     assert done.returncode == 0, done.stderr
-    return {name: Run(*told) for name, told in zip(RUNS, json.loads(done.stdout), strict=True)}
+    return [Run(*told) for told in json.loads(done.stdout)]
 
 
 def test_a_machine_from_create_to_rm(runs: dict[str, Run]) -> None:
     """Records, certificates, locks, listings and removal need nothing of Linux."""
     for name in ("create", "ls", "ls -q", "inspect", "status", "url", "rm", "version"):
         assert runs[name].code == 0, runs[name]
-    assert runs["ls -q"].stdout == "linux\nweb\n"
+    assert runs["ls -q"].stdout == "linux\nserved\nweb\n"
     assert json.loads(runs["inspect"].stdout)["Name"] == "web"
     assert runs["status"].stdout == "Running\n"
     assert runs["url"].stdout == "tcp://127.0.0.1:1\n"
     assert "Successfully removed web" in runs["rm"].stdout
-    assert runs["ls at last"].stdout == "linux\n"
+    assert runs["ls at last"].stdout == "linux\nserved\n"
 
 
-def test_env_and_config_ask_the_engine(runs: dict[str, Run]) -> None:
-    """They come as far as to ask it, and it is not there."""
+def test_the_first_create_makes_the_certificates(runs: dict[str, Run]) -> None:
+    assert "Creating CA: " in runs["first create"].stdout
+    assert "Creating client certificate: " in runs["first create"].stdout
+
+
+def test_env_and_config_of_a_machine_that_answers(runs: dict[str, Run]) -> None:
+    """Checked over TLS, with the paths of this system."""
+    lines = runs["env served"].stdout.split("\n")
+    assert lines[0] == 'export DOCKER_TLS_VERIFY="1"'
+    assert lines[1].startswith('export DOCKER_HOST="tcp://127.0.0.1:')
+    assert lines[2].endswith('/store/machines/served"')
+    assert "--tlsverify\n--tlscacert=" in runs["config served"].stdout
+
+
+def test_doctor_looks_at_the_store(runs: dict[str, Run]) -> None:
+    assert "the record of machine" in runs["doctor"].stdout
+
+
+def test_env_and_config_of_one_that_does_not(runs: dict[str, Run]) -> None:
     for name in ("env", "config"):
         assert "the engine at 127.0.0.1:1 cannot be reached" in runs[name].stderr
 
