@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -122,6 +123,25 @@ def test_ssh_config_and_jump_hosts_are_honoured(host: Host, trixie: Host, progra
     done = program.run("create", *direct, *jump, "--timeout", "8", "k")
     assert "the proxy command says: " in done.stderr, "its key is for the alias only"
     program.ok("create", *direct, *jump[:2], "--generic-proxy-jump", "hop", "k2")
+
+
+def test_docker_goes_through_the_jump_host_where_the_port_is_closed(
+    host: Host, program: Program, ssh_config: Path, tmp_path: Path
+) -> None:
+    """Of the host nothing but SSH can be reached, and that by way of another host only."""
+    rule = "INPUT -p tcp --dport 2376 ! -i lo -j REJECT --reject-with tcp-reset"
+    env = {"MACHINE_DOCKER_CONTEXT": "ssh", "DOCKER_CONFIG": str(tmp_path / "docker")}
+    flags = (*ADOPT, "--generic-ip-address", "inner", "--generic-ssh-config", str(ssh_config))
+    host.run(f"iptables -I {rule}")
+    try:
+        program.ok("create", *flags, "closed", env=env)
+        version = ["docker", "--context", "closed", "version", "--format", "{{.Server.Version}}"]
+        shown = subprocess.run(version, env=environment(env), capture_output=True, text=True, timeout=60)
+        assert shown.returncode == 0, shown.stderr
+        assert shown.stdout.strip()
+    finally:
+        host.run(f"iptables -D {rule}")
+        program.ok("rm", "-y", "closed", env=env)
 
 
 def test_a_host_with_another_key_than_known_hosts_says_is_refused(
