@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import socket
 import tempfile
@@ -28,7 +29,8 @@ def store() -> Iterator[FileStore]:
         Path(name).chmod(0o755)
         made = FileStore(Path(name, "store"))
         issue_server(made, "web", ["10.0.0.1"], [])
-        "localhost".encode("idna")  # the codec's module may lie where the other user cannot read
+        for module in ("encodings.idna", "ssl"):  # they may lie where the other user cannot read
+            importlib.import_module(module)
         os.seteuid(NOBODY)
         try:
             yield made
