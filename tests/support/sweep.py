@@ -3,6 +3,8 @@
 Tests name what they make so that this finds it; run it only while no tests run (``make clean`` does, and
 ``make test`` before it starts). A run's processes and mounts go with the namespaces that ``scripts/sandbox``
 gave it.
+
+``python -m support.sweep FOLDER…`` keeps to what lies in these folders, and so can be run beside other tests.
 """
 
 from __future__ import annotations
@@ -11,8 +13,9 @@ import os
 import pwd
 import re
 import subprocess
+import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,17 +35,21 @@ USERS = "pymtest"
 _CHAIN = re.compile(r"^:(PYE-[A-Z]+-(\S+)) ", re.MULTILINE)
 
 
-def sweep() -> list[str]:
-    """Remove all of it; what was removed, in words."""
-    return [*_machines(), *_libvirts(), *_users(), *_links(), *_chains(), *_cgroups(), *_folders()]
+def sweep(places: Sequence[str] = ()) -> list[str]:
+    """Remove all of it, or only what lies in folders of tests in *places*; what was removed, in words."""
+    folders = _folders_of_tests(places or PLACES)
+    if places:  # users, libvirts, chains, control groups and most bridges do not tell whose they are
+        return [*_machines(folders), *_links_of(folders), *_remove(folders)]
+    made = [*_machines(folders), *_libvirts(), *_users(), *_links(), *_chains(), *_cgroups()]
+    return made + list(_remove(_folders_of_tests(PLACES)))
 
 
-def _folders_of_tests() -> list[Path]:
-    return [path for place in PLACES for path in Path(place).glob(FOLDERS) if path.is_dir() and not path.is_symlink()]
+def _folders_of_tests(places: Sequence[str]) -> list[Path]:
+    return [path for place in places for path in Path(place).glob(FOLDERS) if path.is_dir() and not path.is_symlink()]
 
 
-def _machines() -> Iterator[str]:
-    for folder in _folders_of_tests():
+def _machines(folders: Sequence[Path]) -> Iterator[str]:
+    for folder in folders:
         for root in (folder, folder / "root"):
             for machine in root.glob("machines/*"):
                 _remove_machine(root, machine.name)
@@ -77,10 +84,22 @@ def _libvirts() -> Iterator[str]:
 def _links() -> Iterator[str]:
     for link in Path("/sys/class/net").iterdir():
         alias = link / "ifalias"
-        ours = LINKS.fullmatch(link.name) or (alias.exists() and "pymachine-" in alias.read_text())
-        if ours and (link / "bridge").exists():
-            subprocess.run(["ip", "link", "delete", link.name], check=False)
-            yield f"bridge {link.name}"
+        if LINKS.fullmatch(link.name) or (alias.exists() and "pymachine-" in alias.read_text()):
+            yield from _delete(link)
+
+
+def _links_of(folders: Sequence[Path]) -> Iterator[str]:
+    """Bridges whose alias says that they are of a local root in one of the folders."""
+    for alias in Path("/sys/class/net").glob("*/ifalias"):
+        owner = Path(alias.read_text().strip().removeprefix("pymachine "))
+        if any(folder == owner or folder in owner.parents for folder in folders):
+            yield from _delete(alias.parent)
+
+
+def _delete(link: Path) -> Iterator[str]:
+    if (link / "bridge").exists():
+        subprocess.run(["ip", "link", "delete", link.name], check=False)
+        yield f"bridge {link.name}"
 
 
 def _chains() -> Iterator[str]:
@@ -114,12 +133,12 @@ def _rmdir(path: Path) -> None:
         print(f"sweep: {path} stays: {error.strerror}")
 
 
-def _folders() -> Iterator[str]:
-    for folder in _folders_of_tests():
+def _remove(folders: Sequence[Path]) -> Iterator[str]:
+    for folder in folders:
         remove_tree(folder)
         yield f"folder {folder}"
 
 
 if __name__ == "__main__":
-    for item in sweep():
+    for item in sweep(sys.argv[1:]):
         print(f"removed {item}")
