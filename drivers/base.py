@@ -86,6 +86,18 @@ class Seen:
     """What is to be known of it, in a few words."""
 
 
+@dataclass(frozen=True, slots=True)
+class Belonging:
+    """One thing outside that was made for a machine."""
+
+    kind: str
+    """In words: ``instance``, ``security group``."""
+    id: str
+    machine_id: str
+    machine_name: str
+    store_id: str
+
+
 @dataclass(slots=True)
 class Context:
     """What a driver is given of the machine it serves."""
@@ -258,4 +270,17 @@ class Clonable(Protocol):
     def clone_resources(self) -> Mapping[str, Any]:
         """What a new machine's ``resources`` begin with, so that its create copies this machine. Raises `DriverError`
         when it cannot be copied as it is now."""
+        ...
+
+
+@runtime_checkable
+class Collects(Protocol):
+    """A power of drivers that find outside what was made for machines, without any record of them."""
+
+    def belongings(self, store_id: str) -> Sequence[Belonging]:
+        """All that was made for machines of a store, or of any when it is empty; where the options say."""
+        ...
+
+    def discard(self, things: Sequence[Belonging]) -> None:
+        """Remove them; fine when they are gone."""
         ...

@@ -9,6 +9,7 @@ from typing import Any
 from pymachine.drivers.amazonec2 import instances, tags
 from pymachine.drivers.amazonec2.cloud import Cloud
 from pymachine.drivers.amazonec2.faults import Refused
+from pymachine.drivers.base import Belonging
 from pymachine.machine.errors import DriverError
 
 KEEP = "pymachine:keep"
@@ -16,17 +17,6 @@ KEEP = "pymachine:keep"
 LIVING_REQUESTS = ("open", "active", "disabled")
 LIVING_INSTANCES = ("pending", "running", "stopping", "stopped", "shutting-down")
 Filters = list[dict[str, Any]]
-
-
-@dataclass(frozen=True, slots=True)
-class Belonging:
-    """One thing of a machine."""
-
-    kind: str
-    id: str
-    machine_id: str
-    machine_name: str
-    store_id: str
 
 
 @dataclass(frozen=True, slots=True)

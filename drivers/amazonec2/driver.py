@@ -20,7 +20,7 @@ from pymachine.drivers.amazonec2.launcher import Launcher, settled
 from pymachine.drivers.amazonec2.plan import Plan, make_plan
 from pymachine.drivers.amazonec2.userdata import user_data
 from pymachine.drivers.amazonec2.waiting import Patience
-from pymachine.drivers.base import Context, Driver, Seen, State
+from pymachine.drivers.base import Belonging, Context, Driver, Seen, State
 from pymachine.machine.errors import DriverError, InvalidOption, MachineError, PreCreateCheckFailed
 from pymachine.machine.ssh.base import SSHEndpoint
 
@@ -144,6 +144,14 @@ class AmazonEC2Driver(Driver):
         except KeyError:
             raise DriverError(f'machine "{self.context.name}" has not been made') from None
 
+    def belongings(self, store_id: str) -> list[Belonging]:
+        """All of a store's machines in the region, or of any store's (`pymachine.drivers.base.Collects`)."""
+        return belongings.find(self.cloud, tags.of_store(store_id))
+
+    def discard(self, things: Sequence[Belonging]) -> None:
+        """Remove what `belongings` found; a protection against termination is respected."""
+        belongings.remove(self.cloud, list(things))
+
     def leftovers(self) -> list[str]:
         """What is still there of the machine, in words; empty after `remove`."""
         return [f"{item.kind} {item.id}" for item in self._belongings()]
@@ -266,20 +274,20 @@ class AmazonEC2Driver(Driver):
     def _public_key(self) -> str:
         return keypair.own_key(Path(self.context.directory), self.options.ssh_keypath)
 
-    def _belongings(self) -> list[belongings.Belonging]:
+    def _belongings(self) -> list[Belonging]:
         return belongings.find(self.cloud, tags.of_machine(self.context.machine_id))
 
-    def _hidden_instances(self) -> list[belongings.Belonging]:
+    def _hidden_instances(self) -> list[Belonging]:
         """Instances that were launched so short a time ago that they are not found by their tags yet."""
         seconds = SETTLE_SECONDS if self.context.journal.facts().get("way") else 0.0
         return list(settled(self._launched, self.cloud, seconds))
 
-    def _launched(self) -> list[belongings.Belonging]:
+    def _launched(self) -> list[Belonging]:
         """The instances of the machine: by its tag, and the one on record."""
         kinds = tuple(kind for kind in belongings.KINDS if kind.name == "instance")
         found = belongings.find(self.cloud, tags.of_machine(self.context.machine_id), kinds)
         recorded = self._instance_id()
         if recorded and not found and instances.name_of_state(self._look()) != "terminated":
             context = self.context
-            found = [belongings.Belonging("instance", recorded, context.machine_id, context.name, context.store_id)]
+            found = [Belonging("instance", recorded, context.machine_id, context.name, context.store_id)]
         return found

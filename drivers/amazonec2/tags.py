@@ -35,6 +35,13 @@ def of_machine(machine_id: str) -> list[dict[str, Any]]:
     return [{"Name": f"tag:{MACHINE}", "Values": [machine_id]}]
 
 
+def of_store(store_id: str) -> list[dict[str, Any]]:
+    """The filter for what belongs to any machine of a store; of any store when it is empty."""
+    if store_id:
+        return [{"Name": f"tag:{STORE}", "Values": [store_id]}]
+    return [{"Name": "tag-key", "Values": [MACHINE]}]
+
+
 def value(item: dict[str, Any], key: str) -> str:
     """A tag of something that was described; empty when it has none."""
     return next((tag["Value"] for tag in item.get("Tags") or () if tag["Key"] == key), "")

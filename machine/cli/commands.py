@@ -37,6 +37,7 @@ COMMANDS: Mapping[str, Entry] = {
     "doctor": Entry("doctor", "doctor", "Look for what is missing or amiss, with the remedies"),
     "env": Entry("environment", "env", "Print the commands that set up a shell for a machine"),
     "export": Entry("archive", "export", "Write machines to an archive"),
+    "gc": Entry("gc", "gc", "Remove what is left outside of machines that no record knows"),
     "image": Entry("image", "image", "Build, fetch, list and remove images of machines"),
     "import": Entry("archive", "import_", "Add the machines of an archive"),
     "import-docker-machine": Entry("importing", "import_docker_machine", "Import the machines of docker-machine"),
