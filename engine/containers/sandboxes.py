@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pymachine.dockerapi.errors import Conflict, EngineError, Forbidden, InvalidArgument
+from pymachine.dockerapi.errors import Conflict, EngineError, Forbidden, InvalidArgument, NotFound
 from pymachine.engine.containers import etc, namespaces, ports
 from pymachine.engine.containers.context import Context
 from pymachine.engine.containers.model import Container
@@ -22,16 +22,24 @@ _ALONE = ("host", "none")
 def complete(context: Context, networking: dict[str, Any], mode: str) -> dict[str, Any]:
     """``NetworkingConfig`` with an entry for the network that the mode names, under networks' names.
 
-    Raises `InvalidArgument`, or `NotFound` for a network that does not exist.
+    A network that does not exist is left for the start to refuse, as Docker does: ``docker run`` takes "not found"
+    in the answer to a create for a missing image, and pulls. Raises `InvalidArgument`.
     """
     if mode in _ALONE or namespaces.joined(mode):
         return {"EndpointsConfig": {}}
-    found: dict[str, Any] = {_name(context, mode): {}}
+    found: dict[str, Any] = {_name_if_known(context, mode): {}}
     for given, entry in (networking.get("EndpointsConfig") or {}).items():
         if not (entry is None or isinstance(entry, dict)):
             raise InvalidArgument(f"NetworkingConfig.EndpointsConfig[{given}] must be an object")
-        found[_name(context, given)] = entry or {}
+        found[_name_if_known(context, given)] = entry or {}
     return {"EndpointsConfig": found}
+
+
+def _name_if_known(context: Context, reference: str) -> str:
+    try:
+        return _name(context, reference)
+    except NotFound:
+        return reference
 
 
 def _name(context: Context, reference: str) -> str:
