@@ -141,11 +141,16 @@ class DriverContract:
             assert driver.state() in (State.NONE, State.ERROR)
 
     def test_remove_a_stopped_machine(self, bench: Workbench) -> None:
-        """A machine need not run to be removed."""
+        """A machine need not run to be removed, nor have the name with which it was made."""
         driver = self.created(bench)
         if driver.features.lifecycle:
             driver.stop()
-        driver.remove()
+        bench.name = "renamed"
+        renamed = self.new_driver(bench.context())
+        renamed.renamed()
+        assert renamed.state() is driver.state()
+        renamed.remove()
+        assert self.leftovers(renamed) == []
         assert self.leftovers(driver) == []
 
     def test_create_goes_on_after_any_crash(self, tmp_path: Path) -> None:

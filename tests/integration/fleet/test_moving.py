@@ -16,6 +16,7 @@ from pymachine.store.file import FileStore
 from support.certificates import Authority
 from support.killpoints import attempt
 from support.program import Program, environment
+from support.schemas import check
 from support.terminal import converse
 from support.tls_engine import tls_engine
 
@@ -211,8 +212,15 @@ def test_doctor_names_each_problem_with_its_remedy(program: Program) -> None:
     (program.store / "machines" / "hurt" / "record.json").touch(mode=0o600)
 
     done = program.run("doctor", "none")
+    areas = check("doctor", program.run("doctor", "--format", "json", "none").stdout)
 
     assert done.returncode == 1
+    assert [(area["Area"].split()[0], area["Counts"]) for area in areas] == [
+        ("store", True),
+        ("programs", True),
+        ("driver", True),
+    ]
+    assert {finding["Level"] for finding in areas[0]["Findings"]} == {"warning", "problem"}
     assert f"  problem  {key} is open to others (mode 0644)\n           → chmod 600 '{key}'" in done.stdout
     assert "half is no machine: it has no record" in done.stdout
     assert 'the record of machine "hurt" cannot be used: the file is empty' in done.stdout
