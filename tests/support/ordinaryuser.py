@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import secrets
 import shlex
 import shutil
@@ -13,6 +14,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -121,17 +123,34 @@ def _run(argv: list[str], stdin: str = "") -> None:
 
 
 def _installation(place: Path) -> str:
-    """A Python that every user can run, with this package: the one of the tests may be in somebody's home."""
+    """A Python that every user can run, with this package as root would install it: that of the tests, and their
+    checkout, may be in somebody's home."""
     base = Path(sys.executable).resolve()
     if not _open_to_all(base):
         base = Path(f"/usr/bin/python3.{sys.version_info.minor}")
     assert base.exists(), "no Python that every user may run"
     _run([str(base), "-m", "venv", "--without-pip", str(place)])
     packages = place / f"lib/python3.{sys.version_info.minor}/site-packages"
-    ours = Path(pymachine.__file__).parent.parent
-    theirs = [path for path in sys.path if path.endswith("site-packages")]
-    (packages / "pymachine-under-test.pth").write_text("".join(f"{path}\n" for path in [ours, *theirs]))
+    shutil.copytree(
+        Path(pymachine.__file__).parent, packages / "pymachine", ignore=shutil.ignore_patterns("__pycache__")
+    )
+    for file in sorted(_files_needed("pymachine", set())):
+        if not file.is_absolute() and ".." not in file.parts and "__pycache__" not in file.parts:
+            (packages / file).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(file.locate(), packages / file)
     return str(place / "bin/python")
+
+
+def _files_needed(name: str, seen: set[str]) -> Iterator[metadata.PackagePath]:
+    """The files of all that a package requires, without extras."""
+    for line in metadata.requires(name) or []:
+        required = re.split(r"[^\w.-]", line, maxsplit=1)[0].lower()
+        if "extra ==" in line or required in seen:
+            continue
+        seen.add(required)
+        with contextlib.suppress(metadata.PackageNotFoundError):  # what only other systems need
+            yield from metadata.files(required) or []
+            yield from _files_needed(required, seen)
 
 
 def _open_to_all(path: Path) -> bool:

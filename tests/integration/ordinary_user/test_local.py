@@ -187,3 +187,27 @@ def test_the_helper_runs_for_sudo_only(user: OrdinaryUser) -> None:
     done = user.run(user.python, "-I", "-m", "pymachine.drivers.local.privileged.helper", stdin="not json\n")
     assert done.stdout == '{"hello": 1}\n'
     assert os.listdir(user.store) if user.store.exists() else True
+
+
+def test_a_client_that_is_killed_takes_the_helper_with_it(user: OrdinaryUser, root: Path) -> None:
+    """Half-way through create: nothing goes on behind its back, and rm removes what there is."""
+    process = subprocess.Popen(
+        user.argv("create", "killed"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=user.environment(),
+        cwd=user.home,
+        user=user.uid,
+        group=user.uid,
+        extra_groups=[],
+    )
+    assert process.stdout is not None
+    assert any("Booting at" in line for line in process.stdout)
+    process.kill()
+    process.wait()
+
+    user.ok("rm", "-y", "killed")
+
+    assert traces(root) == []
+    assert not any((root / "machines").glob("*"))
