@@ -21,13 +21,14 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from pymachine.machine.events import OnEvent, reporting
 from pymachine.machine.fleetclient import FleetClient
 from pymachine.machine.machine import Machine, open_machines
+from pymachine.machine.operations.report import reporting
 
 if TYPE_CHECKING:
     from pymachine.machine.bundle.connection import Connection
     from pymachine.machine.config import EngineOptions, SwarmOptions
+    from pymachine.machine.events import OnEvent
     from pymachine.machine.operations.create import Request
     from pymachine.machine.operations.observe import Row
     from pymachine.machine.ssh.base import Result, SSHSession

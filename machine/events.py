@@ -17,12 +17,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Generic, ParamSpec, TypeVar
 
-from pymachine.machine.operations.report import Report, Silent
+from pymachine.machine.operations.report import Report
 
 Value = TypeVar("Value")
 Arguments = ParamSpec("Arguments")
 
-__all__ = ["Event", "Message", "Note", "OnEvent", "Progress", "Stage", "Warned", "follow", "relay", "reporting"]
+__all__ = ["Event", "Message", "Note", "OnEvent", "Progress", "Stage", "Warned", "follow", "relay"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +81,6 @@ class EventReport:
     def warn(self, text: str) -> None:
         """As `Warned`."""
         self._on_event(Warned(self._machine, text))
-
-
-def reporting(machine: str, on_event: OnEvent | None) -> Report:
-    """What an operation on *machine* is given, so that its progress comes to *on_event*."""
-    return EventReport(machine, on_event) if on_event else Silent()
 
 
 def relay(report: Report) -> OnEvent:

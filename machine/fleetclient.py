@@ -9,10 +9,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pymachine.machine.events import OnEvent, reporting
 from pymachine.machine.machine import Machine
+from pymachine.machine.operations.report import reporting
 
 if TYPE_CHECKING:
+    from pymachine.machine.events import OnEvent
     from pymachine.machine.fleet.plan import Plan
     from pymachine.machine.operations.create import Request
     from pymachine.machine.operations.dockermachine import Import

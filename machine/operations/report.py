@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from pymachine.machine.events import OnEvent
 
 
 class Report(Protocol):
@@ -39,3 +42,12 @@ class Silent:
 
     def warn(self, text: str) -> None:
         """Nothing."""
+
+
+def reporting(machine: str, on_event: OnEvent | None) -> Report:
+    """What an operation on *machine* is given, so that *on_event* gets its progress (`pymachine.machine.events`)."""
+    if on_event is None:
+        return Silent()
+    from pymachine.machine.events import EventReport  # some milliseconds that readers need not pay
+
+    return EventReport(machine, on_event)

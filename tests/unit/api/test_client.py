@@ -15,7 +15,7 @@ from pymachine import Client, Event, MachineError, Message, Stage, follow
 from pymachine.drivers import registry
 from pymachine.machine import events
 from pymachine.machine.errors import DriverError, MachineExists, MachineNotFound, MissingRequirement
-from pymachine.machine.operations.report import Report
+from pymachine.machine.operations.report import Report, reporting
 from support.fakedriver import FakeDriver, World
 from support.program import environment
 from support.records import record
@@ -161,7 +161,7 @@ def test_events_become_a_report_again() -> None:
         def warn(self, text: str) -> None:
             heard.append(("warn", text))
 
-    report: Report = events.reporting("web", events.relay(Ear()))
+    report: Report = reporting("web", events.relay(Ear()))
     report.stage("a")
     report.note("b")
     report.say("c")
