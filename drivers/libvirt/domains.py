@@ -138,6 +138,8 @@ def describe(
         "shares": shares,
         "nics": [nic for nic in nics if nic.kind != "user"],
         "console_log": console_log,
+        # Of no use on QEMU's own network, and its socket's path is too long in some home directories.
+        "agent": any(nic.kind != "user" for nic in nics),
         "forwards": _hostfwd(forwards or {}) if user else "",
         "user_mac": user.mac if user else "",
         "user_slot": next((slot for kind, slot in USER_SLOT.items() if kind in machine), USER_SLOT["pc"]),

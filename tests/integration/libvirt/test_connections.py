@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
+import shutil
 import signal
 import time
+import uuid
 from collections.abc import Iterator
 from dataclasses import replace
+from importlib import metadata
 from pathlib import Path
 
 import pytest
 
 from pymachine.drivers.base import State
 from pymachine.drivers.libvirt import LibvirtDriver
-from pymachine.drivers.libvirt.boot import speaks_ssh
 from pymachine.drivers.libvirt.connection import connect
 from pymachine.drivers.libvirt.images.prune import prune
 from pymachine.drivers.libvirt.options import Options
 from pymachine.drivers.testing import Workbench
 from pymachine.machine.errors import DriverError, PreCreateCheckFailed
 from support.libvirthost import LibvirtHost
+from support.ordinaryuser import ordinary_user
 from support.sshd import ssh_server
 
 pytestmark = [pytest.mark.root, pytest.mark.slow]
@@ -65,16 +69,18 @@ def machine(directory: Path, options: Options) -> Iterator[Machine]:
 def test_a_libvirt_behind_ssh(options: Options, libvirt_system: LibvirtHost, tmp_path: Path) -> None:
     """Image, seed and console log go through libvirt's streams; a kept address is the machine's, and is given back."""
     with ssh_server(tmp_path / "sshd") as server:
-        (server.directory / "known_hosts").touch()
-        uri = (
-            f"qemu+ssh://root@127.0.0.1:{server.port}/system?socket={libvirt_system.socket}"
-            f"&keyfile={server.directory}/id_client&known_hosts_verify=auto&known_hosts={server.directory}/known_hosts"
+        ssh = tmp_path / "ssh"  # as the user's own configuration of ssh would have it
+        ssh.write_text(
+            f"#!/bin/sh\nexec ssh -F none -i {server.directory}/id_client -o StrictHostKeyChecking=accept-new "
+            f'-o UserKnownHostsFile={server.directory}/known_hosts "$@"\n'
         )
+        ssh.chmod(0o755)
+        uri = f"qemu+ssh://root@127.0.0.1:{server.port}/system?socket={libvirt_system.socket}&command={ssh}"
         LibvirtDriver(options, Workbench(tmp_path / "net").context())._make_networks()
         network = connect(options.uri).networkLookupByName("default").XMLDesc()
         from pymachine.drivers.libvirt.networks import addresses
 
-        wanted = addresses(network)[0] + 77
+        wanted = addresses(network)[0].ip + 77
         far = replace(options, uri=uri, pool="far", pool_path=f"{libvirt_system.pool}/far")
         far = replace(far, network=(f"network:default,address={wanted}/24",))
         with machine(tmp_path / "m", far) as far_machine:
@@ -85,23 +91,55 @@ def test_a_libvirt_behind_ssh(options: Options, libvirt_system: LibvirtHost, tmp
             assert "tiny machine is up" in far_machine.driver._console_end()
 
 
-def test_the_session(options: Options, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+SESSION = """
+import json, sys
+from pathlib import Path
+from pymachine.drivers.base import Context
+from pymachine.drivers.checkup import NoJournal
+from pymachine.drivers.libvirt import LibvirtDriver
+from pymachine.drivers.libvirt.boot import speaks_ssh
+from pymachine.drivers.libvirt.options import Options
+
+place, image, machine_id = sys.argv[1:]
+resources = {}
+options = Options(uri="qemu:///session", image=image, domain_type="qemu", cpus=1, memory="256m", disk="1g")
+told = lambda line: None
+driver = lambda: LibvirtDriver(
+    options, Context(machine_id, "tiny", "", Path(place), resources, lambda: None, NoJournal(), told, timeout=120)
+)
+try:
+    driver().pre_create_check()
+    driver().create()
+    end = driver().ssh_endpoint()
+    print(json.dumps([end.host, speaks_ssh(end.host, end.port), driver().engine_url(), driver().state()]))
+finally:
+    driver().remove()
+print(json.dumps(driver().leftovers()))
+"""
+
+
+def test_the_session(tiny_image: str) -> None:
     """A user's own libvirt has no networks: SSH and engine are ports of this computer's loopback."""
-    for name in ("CONFIG", "CACHE", "DATA", "STATE"):
-        monkeypatch.setenv(f"XDG_{name}_HOME", str(tmp_path / name))
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "run"))
-    (tmp_path / "run").mkdir(mode=0o700)
-    session = replace(options, uri="qemu:///session", pool="s", pool_path=str(tmp_path / "pool"))
-    try:
-        with machine(tmp_path / "m", session) as ours:
-            ours.driver.pre_create_check()
-            ours.driver.create()
-            end = ours.driver.ssh_endpoint()
-            assert end.host == "127.0.0.1"
-            assert speaks_ssh(end.host, end.port)
-            assert ours.driver.engine_url().startswith("tcp://127.0.0.1:")
-    finally:
-        _end_session(tmp_path / "run")
+    os.chmod(Path(tiny_image).parent, 0o755)
+    with ordinary_user({}) as user:
+        runtime, libraries = user.home / "run", user.home / "libraries"
+        for folder in (runtime, libraries):
+            folder.mkdir(mode=0o700)
+            os.chown(folder, user.uid, user.uid)
+        for package in ("libvirt-python", "pycdlib"):
+            for file in metadata.files(package) or []:
+                if file.suffix in (".py", ".so"):
+                    (libraries / file).parent.mkdir(exist_ok=True)
+                    shutil.copy(file.locate(), libraries / file)
+        user.env = {"XDG_RUNTIME_DIR": str(runtime), "PYTHONPATH": str(libraries)}
+        try:
+            done = user.run(user.python, "-c", SESSION, str(user.home), tiny_image, str(uuid.uuid4()))
+        finally:
+            _end_session(runtime)
+    assert done.returncode == 0, done.stderr
+    (host, speaks, url, state), left = map(json.loads, done.stdout.splitlines())
+    assert (host, speaks, state, left) == ("127.0.0.1", True, "Running", [])
+    assert url.startswith("tcp://127.0.0.1:")
 
 
 def _end_session(runtime: Path) -> None:

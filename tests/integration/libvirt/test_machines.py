@@ -27,7 +27,9 @@ def vm(libvirt_system: LibvirtHost, debian_image: str) -> Iterator[Program]:
     """A program with machine ``vm``, created."""
     place = Path(tempfile.mkdtemp(prefix="pymachine-test-"))
     settings = {"URI": libvirt_system.uri, "POOL": "whole", "POOL_PATH": f"{libvirt_system.pool}/whole"}
-    settings |= {"IMAGE": debian_image, "DOMAIN_TYPE": "qemu", "MEMORY": "768m", "DISK": "3g"}
+    settings |= {"IMAGE": debian_image, "DOMAIN_TYPE": "qemu", "MEMORY": "768m", "DISK": "3g", "EXTRA_DISK": "64m"}
+    (place / "extra.yaml").write_text("#cloud-config\nwrite_files: [{path: /etc/ours, content: merged}]\n")
+    settings |= {"CLOUD_INIT": str(place / "extra.yaml")}
     env = {"MACHINE_DRIVER": "libvirt", **{f"LIBVIRT_{name}": value for name, value in settings.items()}}
     env["LIBVIRT_DEFAULT_URI"] = libvirt_system.uri
     program = Program(place / "store", env)
@@ -63,6 +65,10 @@ def test_a_container_runs_under_control_groups_v2(vm: Program) -> None:
 
     assert said.split() == ["0::/", str(64 << 20)]
     assert docker(vm, "info", "--format", "{{.CgroupVersion}}") == "2\n"
+
+
+def test_the_users_own_cloud_init_and_disk_are_there(vm: Program) -> None:
+    assert vm.ok("ssh", "vm", "cat /etc/ours; lsblk -nbdo SIZE /dev/vdb").split() == ["merged", str(64 << 20)]
 
 
 def test_the_list_shows_it(vm: Program) -> None:
