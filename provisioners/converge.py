@@ -18,6 +18,8 @@ from pymachine.provisioners.release import build_release
 from pymachine.provisioners.services import ServiceManager, manager_of
 from pymachine.provisioners.steps import STEPS
 
+READ_BY_ENGINE = {"packages", "release", "tls", "config"}
+"""Steps after which the service is restarted or reloaded."""
 _RETRY_SECONDS = 3.0
 
 
@@ -34,17 +36,27 @@ def provision(
     report(f"Provisioning with {facts.os.id}...")
     admit(facts, plan)
     deadline.log = manager_of(facts).log
-    wanted = Wanted(plan, build_release())
+    wanted = Wanted(plan, build_release(), changed=facts.unread)
     for step in steps:
         actions = step.plan(facts, wanted)
         if not actions:
             continue
         report(f"{step.title}...")
+        _mark_unread(session, step, deadline)
         _send(session, step, actions, deadline, manager_of(facts))
         wanted = replace(wanted, changed=(*wanted.changed, step.name))
         if step.name == "packages":
             facts = _require_python(_gather(session, deadline, report))
-    return Provisioned(facts.os.id, wanted.release.digest, list(wanted.changed))
+    if set(wanted.changed) & READ_BY_ENGINE:
+        session.run(f"rm -f {paths.UNREAD}.*", sudo=True, timeout=deadline.left("finishing"))
+    return Provisioned(facts.os.id, wanted.release.digest, list(dict.fromkeys(wanted.changed)))
+
+
+def _mark_unread(session: SSHSession, step: Step, deadline: _Deadline) -> None:
+    """Let the host remember that its engine has to read a change, should we be cut off before it does."""
+    if step.name in READ_BY_ENGINE:
+        script = f"mkdir -p {paths.CONFIG_DIR} && touch {paths.UNREAD}.{step.name}"
+        session.run(script, sudo=True, timeout=deadline.left(f"beginning with {step.name}"))
 
 
 class _Deadline:

@@ -9,9 +9,10 @@ from typing import Any
 
 from pymachine.machine.errors import ProvisionError
 from pymachine.provisioners.osrelease import OSRelease, parse_os_release
-from pymachine.provisioners.paths import ENGINE_CONFIG, MANAGED_FILES, OWNER, ROOT
+from pymachine.provisioners.paths import ENGINE_CONFIG, MANAGED_FILES, OWNER, ROOT, UNREAD
 from pymachine.provisioners.templating import render
 
+_ALIVE = {"active", "activating", "reloading", "deactivating"}
 MINIMUM_PYTHON = (3, 11)
 PROGRAMS = (
     *("iptables", "iptables-restore", "sudo", "cloud-init", "dockerd", "hostname", "restorecon", "firewall-cmd"),
@@ -47,6 +48,10 @@ class Facts:
     modes: dict[str, int] = field(default_factory=dict)
     service_enabled: bool = False
     service_active: bool = False
+    service_alive: bool = False
+    """Active, or on the way there or from there."""
+    unread: tuple[str, ...] = ()
+    """Steps whose changes the engine has not read, since provisioning was cut off before that."""
     cloud_init: str = ""
     """``running``, ``done``, ``error``…; empty when there is none."""
     selinux: str = ""
@@ -79,6 +84,7 @@ def facts_script() -> str:
         minimum=MINIMUM_PYTHON,
         config=ENGINE_CONFIG,
         owner=OWNER,
+        unread=UNREAD,
     )
 
 
@@ -117,6 +123,8 @@ def parse_facts(output: str) -> Facts:
         modes={path: int(mode, 8) for mode, path in (line.split(None, 1) for line in lines("modes"))},
         service_enabled="enabled" in service,
         service_active="active" in service,
+        service_alive=bool(_ALIVE & set(service)),
+        unread=tuple(lines("unread")),
         cloud_init=first("cloud-init").removeprefix("status:").strip(),
         selinux=first("selinux"),
         firewall="running" in firewall,

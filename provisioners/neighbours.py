@@ -26,14 +26,22 @@ def beside_docker(facts: Facts) -> bool:
 
 def check_port(facts: Facts, plan: ProvisionPlan) -> None:
     """Raise `ProvisionError` when somebody else listens on the engine's port."""
-    ours = facts.service_active and _port(facts.engine_config) == plan.engine_port
+    ours = (facts.service_active or facts.service_alive) and _port(facts.engine_config) == plan.engine_port
     if plan.engine_port not in facts.listening or ours:
         return
     docker = " (the host runs a Docker, which may be it)" if facts.docker or facts.docker_socket else ""
     raise ProvisionError(
-        f"port {plan.engine_port} on the host is in use by another program{docker}",
-        hint=f'Choose another for the engine: "pymachine rm {plan.machine_name}", '
-        f"then create with --{plan.driver_name}-engine-port {plan.engine_port + 1}.",
+        f"port {plan.engine_port} on the host is in use by another program{docker}", hint=_way_out(plan)
+    )
+
+
+def _way_out(plan: ProvisionPlan) -> str:
+    """Drivers of adopted hosts let the port be chosen; on other hosts nobody but us has business there."""
+    if not plan.adopted:
+        return f'End it on the host, then run: "pymachine provision {plan.machine_name}".'
+    return (
+        f'Choose another for the engine: "pymachine rm {plan.machine_name}", '
+        f"then create with --{plan.driver_name}-engine-port {plan.engine_port + 1}."
     )
 
 
