@@ -59,10 +59,13 @@ def _write_note(path: Path, purpose: str) -> None:
     since = datetime.now(UTC).isoformat(timespec="seconds")
     note = {"pid": os.getpid(), "host": computer(), "purpose": purpose, "since": since}
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    with contextlib.suppress(OSError):  # a full disk must not stop `rm`, which frees space
+    try:
         with open(open_file(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), "w", encoding="utf-8") as file:
             json.dump(note, file)
         replace(temporary, _note(path))
+    except OSError:  # a full disk must not stop `rm`, which frees space
+        with contextlib.suppress(OSError):
+            temporary.unlink()
 
 
 def _describe_holder(path: Path) -> str:

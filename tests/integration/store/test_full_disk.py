@@ -76,6 +76,7 @@ def test_a_full_disk_does_not_stop_a_removal(small: Path) -> None:
     with store.lease("web", "rm"):
         store.delete("web")
     assert store.names() == []
+    assert list(store.root.rglob("*.tmp")) == []
 
 
 def test_a_full_disk_leaves_no_half_certificates(small: Path) -> None:
