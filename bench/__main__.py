@@ -8,9 +8,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "tests")]
 
-from bench import create, engine, ls  # noqa: E402
+from bench import create, engine, libvirt, ls  # noqa: E402
 
-GROUPS = {"engine": engine.main, "create": create.main, "ls": ls.main}
+GROUPS = {"engine": engine.main, "create": create.main, "ls": ls.main, "libvirt": libvirt.main}
 
 
 def main(names: list[str]) -> None:
