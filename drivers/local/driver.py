@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from pymachine.drivers.base import Context, Driver, Finding, State
 from pymachine.drivers.local import bridge, cgroups, jsonfile, launch, process, readiness, seed
@@ -18,6 +19,7 @@ from pymachine.drivers.local.images.recipe import DEFAULT_IMAGE
 from pymachine.drivers.local.layout import Layout, MachinePaths, veth_name
 from pymachine.drivers.local.process import Process
 from pymachine.drivers.local.removal import remove_tree
+from pymachine.drivers.local.resizing import resized
 from pymachine.drivers.local.subnets import Lease, Leases, spread
 from pymachine.machine.errors import DeadlineExceeded, DriverError
 from pymachine.machine.ssh.base import SSHEndpoint
@@ -113,6 +115,10 @@ class LocalDriver(Driver):
         if self._paths.directory.is_dir():
             with told("noting the machine's new name"):
                 jsonfile.write(self._paths.record, self._note())
+
+    def resize(self, *, cpus: int = 0, memory: str = "", disk: str = "") -> Mapping[str, Any]:
+        """Other limits from the next start on."""
+        return resized(cpus=cpus, memory=memory, disk=disk)
 
     def state(self) -> State:
         """Running, Starting, Stopped; Error when its files are gone, none when create has not made anything."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from pymachine.drivers.local import cgroups, launch
 from pymachine.drivers.local import options as local_options
 from pymachine.drivers.local.endpoint import address_of, endpoint_of, pin_host_key
 from pymachine.drivers.local.layout import Layout
+from pymachine.drivers.local.resizing import resized
 from pymachine.drivers.options import to_json
 from pymachine.machine.errors import DriverError
 from pymachine.machine.ssh.base import SSHEndpoint
@@ -65,6 +67,10 @@ class LocalDriver(Driver):
     def renamed(self) -> None:
         """Tell the helper the new name."""
         self._call("renamed")
+
+    def resize(self, *, cpus: int = 0, memory: str = "", disk: str = "") -> Mapping[str, Any]:
+        """Other limits from the next start on."""
+        return resized(cpus=cpus, memory=memory, disk=disk)
 
     def state(self) -> State:
         """By what everybody may see: the machine's folder, and whether its control groups have processes."""
