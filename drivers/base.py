@@ -264,6 +264,16 @@ class Resizable(Protocol):
 
 
 @runtime_checkable
+class Retypable(Protocol):
+    """A power of drivers whose machines have one of the types that somebody offers."""
+
+    def change_type(self, name: str) -> Mapping[str, Any]:
+        """Give a stopped machine another type. Returns the options that the record is to have from now on. Raises
+        `InvalidOption` for a type that cannot be, `DriverError` when the machine runs."""
+        ...
+
+
+@runtime_checkable
 class Clonable(Protocol):
     """A power of drivers that can make a machine with a copy of another one's disk."""
 

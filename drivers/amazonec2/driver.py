@@ -11,7 +11,17 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pymachine.drivers.amazonec2 import batch, belongings, connecting, firewall, instances, keypair, tags
+from pymachine.drivers.amazonec2 import (
+    batch,
+    belongings,
+    connecting,
+    firewall,
+    instances,
+    keypair,
+    snapshots,
+    tags,
+    types,
+)
 from pymachine.drivers.amazonec2 import options as ec2_options
 from pymachine.drivers.amazonec2.cloud import Cloud
 from pymachine.drivers.amazonec2.faults import Refused
@@ -20,7 +30,7 @@ from pymachine.drivers.amazonec2.launcher import Launcher, settled
 from pymachine.drivers.amazonec2.plan import Plan, make_plan
 from pymachine.drivers.amazonec2.userdata import user_data
 from pymachine.drivers.amazonec2.waiting import Patience
-from pymachine.drivers.base import Belonging, Context, Driver, Seen, State
+from pymachine.drivers.base import Belonging, Context, Driver, Seen, Snapshot, State
 from pymachine.machine.errors import DriverError, InvalidOption, MachineError, PreCreateCheckFailed
 from pymachine.machine.ssh.base import SSHEndpoint
 
@@ -54,8 +64,8 @@ class AmazonEC2Driver(Driver):
         """Options, credentials, network, image and types; then AWS is asked whether the launch would be allowed."""
         if problems := self.options.problems():
             raise InvalidOption("; ".join(problems))
-        connecting.check(self.options)
         try:
+            connecting.check(self.options)
             plan = make_plan(self.cloud, self.options, self.context)
             self._rehearse(plan)
         except InvalidOption:
@@ -143,6 +153,42 @@ class AmazonEC2Driver(Driver):
             return Plan(**self.context.resources["plan"])
         except KeyError:
             raise DriverError(f'machine "{self.context.name}" has not been made') from None
+
+    def change_type(self, name: str) -> Mapping[str, Any]:
+        """Another instance type for a stopped instance (`pymachine.drivers.base.Retypable`)."""
+        state = instances.name_of_state(self._look()) if self._require_instance() else ""
+        if state != "stopped":
+            raise DriverError(
+                f'machine "{self.context.name}" must be stopped to get another type; it is {state}',
+                hint=f"pymachine stop {self.context.name}",
+            )
+        architecture = str((self._seen or {}).get("Architecture", ""))
+        if architecture not in types.architectures(types.describe(self.cloud, [name])):
+            raise InvalidOption(f"{name} cannot run this machine, which is made for {architecture}")
+        self.cloud.call("ModifyInstanceAttribute", InstanceId=self._instance_id(), InstanceType={"Value": name})
+        return {"instance_type": name}
+
+    def snapshots(self) -> list[Snapshot]:
+        """Images made of this machine, the oldest first (`pymachine.drivers.base.Snapshots`)."""
+        return snapshots.listed(self.cloud, self.context.machine_id)
+
+    def create_snapshot(self, name: str) -> None:
+        """Make an image; a running machine reboots."""
+        own = self.options.own_tags()
+        image = snapshots.create(self.cloud, self.context, self._require_instance(), name, own)
+        self.context.report(f"Made image {image}; make machines of it by --amazonec2-ami {image}")
+
+    def restore_snapshot(self, name: str) -> None:
+        """EC2 makes new machines of images, and does not bring an instance back to one."""
+        image = snapshots.require(self.cloud, self.context, name)["ImageId"]
+        raise DriverError(
+            f"an EC2 instance cannot go back to image {image}, but a new machine can be made of it",
+            hint=f"pymachine create -d amazonec2 --amazonec2-ami {image} NAME",
+        )
+
+    def remove_snapshot(self, name: str) -> None:
+        """Remove the image and what is behind it."""
+        snapshots.remove(self.cloud, snapshots.require(self.cloud, self.context, name))
 
     def belongings(self, store_id: str) -> list[Belonging]:
         """All of a store's machines in the region, or of any store's (`pymachine.drivers.base.Collects`)."""

@@ -97,6 +97,7 @@ def address(instance: Instance | None, options: Options) -> str:
             entry["Ipv6Address"]
             for interface in instance.get("NetworkInterfaces") or ()
             for entry in interface.get("Ipv6Addresses") or ()
+            if entry.get("Ipv6Address")
         ]
         return str(instance.get("Ipv6Address") or (found[0] if found else ""))
     key = "PrivateIpAddress" if options.private() else "PublicIpAddress"

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from pymachine.drivers.base import Clonable, Console, Driver, Resizable, Snapshot, Snapshots
+from pymachine.drivers.base import Clonable, Console, Driver, Resizable, Retypable, Snapshot, Snapshots
 from pymachine.machine.errors import DriverError, InvalidName, InvalidOption
 from pymachine.machine.machine import Machine
 from pymachine.machine.operations.changing import TIMEOUT, changing
@@ -68,6 +68,15 @@ def resize(machine: Machine, report: Report, *, cpus: int = 0, memory: str = "",
     if changed:
         when = "when it starts next" if running else "now"
         report.say(f'Machine "{machine.name}" has the new size {when}: {_shown(changed)}.')
+
+
+def change_type(machine: Machine, name: str, report: Report) -> None:
+    """Give a stopped machine another type of those that its driver's provider offers."""
+    with changing(machine, "change"):
+        able: Retypable = powerful(machine, machine.driver(report), Retypable, "get another type")
+        machine.record.options.update(able.change_type(name))
+        machine.save()
+    report.say(f'Machine "{machine.name}" is of type {name} now.')
 
 
 def _shown(changed: Mapping[str, Any]) -> str:

@@ -90,6 +90,8 @@ class Faults:
             self._note_change(call, answer)
         if call.action == "RunInstances" and answer.status.startswith("200") and "ClientToken" in call.parameters:
             self._tokens[call.parameters["ClientToken"]] = (_fingerprint(call), answer)
+        if call.action == "RunInstances" and "NetworkInterface.1.Ipv6AddressCount" in call.parameters:
+            moto_side.with_ipv6.update(_ids(answer))
         if call.action == "DescribeInstances" and answer.status.startswith("200"):
             return self._described(call, answer)
         return answer

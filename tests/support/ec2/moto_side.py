@@ -10,6 +10,8 @@ from xml.etree import ElementTree
 ACCOUNT = "123456789012"
 CANONICAL = "099720109477"
 PUBLIC = ("ipAddress", "publicIp", "dnsName", "publicDnsName")
+with_ipv6: set[str] = set()
+"""Instances that were launched with an IPv6 address, which moto does not give."""
 hosts: dict[str, str] = {}
 """Addresses of the hosts that instances are, by instance id."""
 
@@ -97,6 +99,12 @@ def give_reachable_addresses(item: ElementTree.Element) -> None:
     for element in item.iter():
         if element.tag in PUBLIC and element.text:
             element.text = hosts.get(identity) or _loopback(elastic.get(identity, element.text))
+    interface = item.find("networkInterfaceSet/item")
+    if identity in with_ipv6 and interface is not None:
+        for empty in interface.findall("ipv6AddressesSet"):
+            interface.remove(empty)
+        entry = ElementTree.SubElement(ElementTree.SubElement(interface, "ipv6AddressesSet"), "item")
+        ElementTree.SubElement(entry, "ipv6Address").text = "::1"
     if identity in hosts:
         for element in item.iter("privateIpAddress"):
             element.text = hosts[identity]

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlencode
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape
 
@@ -44,6 +44,12 @@ def parse(headers: Mapping[str, Any], body: bytes) -> Call:
     parameters = dict(parse_qsl(body.decode(), keep_blank_values=True))
     service = "sts" if parameters.get("Version") == "2011-06-15" else "ec2"
     return Call(service, parameters.get("Action", ""), parameters)
+
+
+def without_tags(call: Call, kind: str) -> bytes:
+    """The request's form without the tags for things of one kind."""
+    dropped = [key.rpartition(".")[0] + "." for key, value in call.parameters.items() if value == kind and "Tag" in key]
+    return urlencode({k: v for k, v in call.parameters.items() if not k.startswith(tuple(dropped))}).encode()
 
 
 def error(call: Call, code: str, message: str) -> Answer:
