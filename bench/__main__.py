@@ -1,4 +1,4 @@
-"""``make bench``, or ``python -m bench [engine|create|ls]``: needs root and ``scripts/setup --bench``."""
+"""``make bench``, or ``python -m bench [aws|engine|create|ls]``: needs root and ``scripts/setup --bench``."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "tests")]
 
-from bench import create, engine, libvirt, ls  # noqa: E402
+from bench import aws, create, engine, libvirt, ls  # noqa: E402
 
-GROUPS = {"engine": engine.main, "create": create.main, "ls": ls.main, "libvirt": libvirt.main}
+GROUPS = {"aws": aws.main, "engine": engine.main, "create": create.main, "ls": ls.main, "libvirt": libvirt.main}
 
 
 def main(names: list[str]) -> None:
