@@ -98,14 +98,22 @@ class FileStore(Store):
         self._expiring.add(record.name, record.expires_at)
         with storage_errors("cannot write", path):
             self._refuse_foreign(path.parent)
-            for _ in range(_ATTEMPTS):
-                make_directory(path.parent)
-                with contextlib.suppress(FileNotFoundError):
-                    try:
-                        return create_file(path, content)
-                    except FileExistsError:
-                        raise MachineExists(record.name) from None
-            raise MachineError(f"cannot write {path}: its directory is removed again and again")
+            try:
+                self._create(path, content, record.name)
+            except OSError:  # a full disk: what has no record must not stay
+                with contextlib.suppress(OSError):
+                    path.parent.rmdir()
+                raise
+
+    def _create(self, path: Path, content: bytes, name: str) -> None:
+        for _ in range(_ATTEMPTS):
+            make_directory(path.parent)
+            with contextlib.suppress(FileNotFoundError):
+                try:
+                    return create_file(path, content)
+                except FileExistsError:
+                    raise MachineExists(name) from None
+        raise MachineError(f"cannot write {path}: its directory is removed again and again")
 
     def save(self, record: Record) -> None:
         """Replace a record; raises `MachineNotFound` when it was removed meanwhile."""

@@ -62,6 +62,7 @@ def test_a_full_disk_leaves_the_old_record(small: Path) -> None:
     assert store.load("web") == record()
     assert store.journal("web").facts() == {"x": 1}
     assert store.names() == ["web"]
+    assert [path.name for path in (store.root / "machines").iterdir()] == ["web"]
     left = {path.name for path in store.root.rglob("*") if path.is_file() and path not in files}
     assert left <= {".record.last"}  # a second name of the old record
 
