@@ -21,12 +21,19 @@ from pymachine.machine.errors import DeadlineExceeded, DriverError, MachineError
 OPEN_SECONDS = 30.0
 KEEPALIVE_INTERVAL, KEEPALIVE_COUNT = 5, 6
 """A daemon that says nothing for half a minute is taken to be dead, so that no call waits for ever."""
+_LOADING = threading.Lock()
+"""Machines are made in several threads, and there must be one event loop."""
 EXTRA = "pip install 'pymachine[libvirt]'"
 
 
-@functools.cache
 def libvirt() -> Any:
     """libvirt's module, quiet and with its event loop running (which keepalive needs)."""
+    with _LOADING:
+        return _load()
+
+
+@functools.cache
+def _load() -> Any:
     try:
         import libvirt as module
     except ImportError as error:

@@ -21,8 +21,10 @@ from pymachine.drivers.libvirt import LibvirtDriver
 from pymachine.drivers.libvirt.connection import connect
 from pymachine.drivers.libvirt.images.prune import prune
 from pymachine.drivers.libvirt.options import Options
+from pymachine.drivers.libvirt.storage import Storage
 from pymachine.drivers.testing import Workbench
 from pymachine.machine.errors import DriverError, PreCreateCheckFailed
+from pymachine.machine.operations.together import together
 from support.libvirthost import LibvirtHost
 from support.ordinaryuser import ordinary_user
 from support.sshd import ssh_server
@@ -192,3 +194,19 @@ def test_a_machine_that_vanished_is_explained(options: Options, tmp_path: Path) 
             ours.driver.start()
         ours.driver.remove()
     assert len(prune(options)) == 1
+
+
+def test_many_at_once_in_a_new_pool(options: Options, tmp_path: Path) -> None:
+    """One uploads the image and the others wait for it; each gets its own address, and one failing harms none."""
+    fresh = replace(options, pool="crowd", pool_path=f"{options.pool_path}-crowd")
+    broken = replace(fresh, share=("/nonexistent:/data",), share_type="9p")
+    with contextlib.ExitStack() as stack:
+        many = [
+            stack.enter_context(machine(tmp_path / str(number), wanted))
+            for number, wanted in enumerate((fresh, broken, fresh))
+        ]
+        outcomes = together(lambda one: one.driver.create(), many)
+        assert [outcome.error is None for outcome in outcomes] == [True, False, True]
+        assert "/nonexistent" in str(outcomes[1].error)
+        assert len({many[number].driver.address() for number in (0, 2)}) == 2
+        assert len(Storage(connect(fresh.uri), fresh).bases()) == 1
