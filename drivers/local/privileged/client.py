@@ -26,6 +26,8 @@ from pymachine.machine.terminal import borrowed, has_terminal
 MODULE = "pymachine.drivers.local.privileged.helper"
 QUIET_SECONDS = 60.0
 """For sudo to start the helper, when nobody is asked."""
+WANTS_PASSWORD = ("password", "terminal", "authentication")
+"""What sudo, or sudo-rs, says of a password that it may not ask for (sudo(8), ``-n``)."""
 
 Serve = Callable[[dict[str, Any]], None]
 """Takes what the helper tells and asks; an error in it ends the call."""
@@ -147,7 +149,7 @@ def _start() -> subprocess.Popen[bytes]:
             return process
         said.seek(0)
         reason = said.read().decode(errors="replace").strip()
-    if "password" not in reason and "terminal" not in reason:
+    if not any(word in reason for word in WANTS_PASSWORD):
         raise _refused(reason)
     if "SUDO_ASKPASS" in os.environ and not has_terminal():
         process = _greeted([sudo, "-A", "--", *command()], None)

@@ -144,6 +144,15 @@ def test_without_a_terminal_the_remedy_is_told(with_password: OrdinaryUser) -> N
     assert with_password.ok("ls", "-q") == ""
 
 
+def test_another_program_may_ask(with_password: OrdinaryUser) -> None:
+    """The one that SUDO_ASKPASS names, where there is no terminal."""
+    program = with_password.home / "askpass"
+    program.write_text(f"#!/bin/sh\necho {with_password.password}\n")
+    program.chmod(0o755)
+    done = with_password.pymachine("image", "rm", "nothing", env={"SUDO_ASKPASS": str(program)})
+    assert 'there is no image "nothing"' in done.stderr
+
+
 def test_a_password_is_asked_for_once(with_password: OrdinaryUser, root: Path) -> None:
     """One question for a whole create, which calls the helper twice, though sudo itself remembers nothing."""
     code, shown = with_password.on_terminal(
