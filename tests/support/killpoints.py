@@ -13,7 +13,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,8 @@ from typing import Any
 from support.program import Program, environment
 
 KILLED = -signal.SIGKILL
+FACTS = 2
+"""Points of the question that every provisioning begins with."""
 FEW = {"os.remove": 20, "os.rmdir": 10, "upper.new": 5, "/sys/fs/cgroup/": 5, "socket.connect": 3}
 """Of what happens many times in a row only every so many-th counts: by event or a part of its name."""
 
@@ -45,6 +47,31 @@ def attempt(program: Program, number: int, *args: str, log: Path, only: str = ""
     done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, env=env, timeout=timeout)
     points = log.read_text().splitlines()
     return Attempt(done.returncode == KILLED, points[-1] if points else "", done.returncode, done.stdout + done.stderr)
+
+
+def again_and_again(
+    program: Program, *args: str, log: Path, stride: int = 1, on_host: str = "ssh"
+) -> Iterator[Attempt]:
+    """The same command until it lives, each time killed *stride* points later; *on_host*, at each such point in turn.
+
+    What was done on a host is not done again, so there the number stays about the same while the points go on.
+    """
+    number, only = 1, ""
+    seen: set[str] = set()
+    while True:
+        done = attempt(program, number, *args, log=log, only=only)
+        yield done
+        if not done.killed:
+            return
+        if not only and done.point.startswith("ssh"):
+            number, only = FACTS, on_host
+        elif not only:
+            number += stride
+        elif done.point in seen:
+            number += 1
+        else:
+            number = max(number - 1, FACTS)
+        seen.add(done.point)
 
 
 class Countdown:

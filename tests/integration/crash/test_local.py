@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from support.killpoints import Attempt, attempt
+from support.killpoints import Attempt, again_and_again, attempt
 from support.localprogram import image_root, left_of, local_program
 from support.program import Program
 
@@ -17,10 +17,8 @@ pytestmark = [pytest.mark.root, pytest.mark.slow]
 
 STEPS = 10
 """Journal entries of a create, at least."""
-FIRST = 2
-"""The points before are the question for facts."""
 ENOUGH, COMMANDS = 50, 10
-"""Points of a create before it provisions, and on the host; fewer would mean that they are not seen."""
+"""Points of a create, and those on the host; fewer would mean that they are not seen."""
 
 
 @pytest.fixture
@@ -38,24 +36,15 @@ def test_a_create_killed_at_every_point_in_turn_is_one_good_machine(program: Pro
     """The same create again and again, each time killed one point later: among the points are every entry in the
     journal and every write to the store. Once it provisions, it is killed before, within and after commands on the
     host. Then the same for rm."""
+    points: list[str] = []
     ids: set[str] = set()
-    for number in itertools.count(1):
-        done = attempt(program, number, "create", "m", log=log)
-        assert done.killed, done
+    for done in again_and_again(program, "create", "m", log=log):
+        points.append(done.point)
         ids |= machine_ids(program)
         assert len(hosts(program)) <= 1, done
-        if done.point.startswith("ssh"):
-            break
-    assert number > ENOUGH
-    seen: set[str] = set()
-    number = FIRST
-    while done.killed:
-        # What was done is not done again, so the number stays about the same while the points go on.
-        number = number + 1 if done.point in seen else max(number - 1, FIRST)
-        seen.add(done.point)
-        done = attempt(program, number, "create", "m", log=log, only="ssh")
-    assert len(seen) > COMMANDS
     assert done.code == 0, done
+    assert len(set(points)) > ENOUGH
+    assert len({point for point in points if point.startswith("ssh")}) > COMMANDS
     assert ids == machine_ids(program)
     assert len(ids) == 1
     (row,) = json.loads(program.ok("ls", "--format", "json"))
@@ -83,13 +72,13 @@ def test_a_create_killed_after_any_journal_step_goes_on_or_is_removed_wholly(pro
     remove(program, points[-1])
     opened = [point for point in points if point.startswith("open")]
     steps = [("open", number) for number, point in enumerate(opened, 1) if "journal.jsonl" in point]
-    during = [("ssh during", number) for number in range(1, sum(point.startswith("ssh during") for point in points), 2)]
+    during = [("ssh during", number) for number in range(1, sum(point.startswith("ssh during") for point in points), 4)]
     assert len(steps) >= STEPS
-    assert len(during) > COMMANDS / 2
+    assert len(during) > COMMANDS / 4
     for count, (only, number) in enumerate([*steps, *during]):
         done = attempt(program, number, "create", "m", log=log, only=only)
         assert done.killed, done
-        if count % 3 == 0:
+        if count % 4 == 0:
             program.ok("create", "m")
             assert len(hosts(program)) == len(machine_ids(program)) == 1, done
         remove(program, done)
