@@ -162,6 +162,15 @@ def test_uefi(options: Options, tmp_path: Path) -> None:
         assert "nvram" in domain.XMLDesc()
 
 
+def test_a_bridge_without_leases(options: Options, libvirt_system: LibvirtHost, tmp_path: Path) -> None:
+    """libvirt knows no leases there, and without a guest agent it is the host's ARP table that tells the address."""
+    LibvirtDriver(options, Workbench(tmp_path / "net").context())._make_networks()
+    bridge = connect(options.uri).networkLookupByName("default").bridgeName()
+    with machine(tmp_path / "m", replace(options, network=(f"bridge:{bridge}",))) as ours:
+        ours.driver.create()
+        assert ours.bench.context().resources["address_from"] == "ARP"
+
+
 def test_what_is_missing_is_named(options: Options, libvirt_system: LibvirtHost, tmp_path: Path) -> None:
     def why(**changes: object) -> PreCreateCheckFailed:
         driver = LibvirtDriver(replace(options, **changes), Workbench(tmp_path / str(time.monotonic_ns())).context())  # type: ignore[arg-type]
