@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +22,7 @@ from pymachine.drivers.local.subnets import Leases
 from pymachine.machine.errors import InvalidOption, MachineError, MissingRequirement, PreCreateCheckFailed
 
 PROGRAMS = ("systemd-nspawn", "ip", "iptables", "iptables-restore")
+SCRATCH, STALE_SECONDS = ".pymachine-check-", 600
 LEAST_FREE = 512 << 20
 """Bytes that a machine needs to boot and take the engine."""
 TRY_OVERLAY = (
@@ -117,9 +120,18 @@ def existing_parent(path: Path) -> Path:
     return path
 
 
+def sweep_scratch(place: Path) -> None:
+    """Remove what checks left that were killed; one that runs takes a second."""
+    for left in place.glob(f"{SCRATCH}*"):
+        with contextlib.suppress(OSError):
+            if time.time() - left.lstat().st_mtime > STALE_SECONDS:
+                shutil.rmtree(left)
+
+
 def overlay_problem(place: Path) -> str:
     """Why the kernel will not mount an overlay whose upper layer is in *place*; empty when it will."""
-    with tempfile.TemporaryDirectory(prefix=".pymachine-check-", dir=place) as scratch:
+    sweep_scratch(place)
+    with tempfile.TemporaryDirectory(prefix=SCRATCH, dir=place) as scratch:
         command = [sys.executable, "-I", "-S", "-c", TRY_OVERLAY, scratch]
         done = subprocess.run(command, capture_output=True, text=True, timeout=30)
     return done.stdout.strip() or host.last_line(done.stderr) * bool(done.returncode)
