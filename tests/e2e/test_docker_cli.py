@@ -5,25 +5,17 @@ from __future__ import annotations
 import contextlib
 import json
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from support.busybox import rootfs_tar
+from support.dockercli import eventually
 from support.machines import Machine
 from support.terminal import converse
 
 pytestmark = [pytest.mark.root, pytest.mark.slow]
-
-
-def eventually(condition: Callable[[], object], seconds: float = 30) -> None:
-    """Wait until it holds."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not come to be"
-        time.sleep(0.1)
 
 
 @contextlib.contextmanager
