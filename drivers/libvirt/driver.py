@@ -181,8 +181,12 @@ class LibvirtDriver(Driver):
         snapshots.create(self._require_domain(), name)
 
     def restore_snapshot(self, name: str) -> None:
-        """Bring that state back."""
-        snapshots.restore(self._require_domain(), name)
+        """Bring that state back; a machine that ran then runs, and answers, when this returns."""
+        domain = self._require_domain()
+        snapshots.restore(domain, name)
+        if domain.isActive():
+            self.context.resources.update(self._boot(time.monotonic() + self.context.timeout))
+            self.context.save()
 
     def remove_snapshot(self, name: str) -> None:
         """Forget that state."""

@@ -68,7 +68,7 @@ def test_a_container_runs_under_control_groups_v2(vm: Program) -> None:
 
 
 def test_the_users_own_cloud_init_and_disk_are_there(vm: Program) -> None:
-    assert vm.ok("ssh", "vm", "cat /etc/ours; lsblk -nbdo SIZE /dev/vdb").split() == ["merged", str(64 << 20)]
+    assert vm.ok("ssh", "vm", "cat /etc/ours; echo; lsblk -nbdo SIZE /dev/vdb").split() == ["merged", str(64 << 20)]
 
 
 def test_the_list_shows_it(vm: Program) -> None:
