@@ -72,4 +72,4 @@ def test_networks_and_pools_and_volumes() -> None:
     values = {"name": "x", "capacity": 1, "format": "qcow2", "mode": "0600", "backing": "", "backing_format": ""}
     validate("storagevol", xml("volume", **values))
     validate("storagevol", xml("volume", **{**values, "backing": "/pool/a&b", "backing_format": "raw", "mode": ""}))
-    validate("domainsnapshot", xml("snapshot", name="before <&"))
+    validate("domainsnapshot", xml("snapshot", name="before <&", disks=[{"device": "vda", "kind": "internal"}]))
