@@ -101,11 +101,11 @@ def test_an_engine_that_is_not_started(m: Program) -> None:
     on_host(m, "systemctl disable --now pyengine")
     address = m.ok("ip", "m").strip()
     try:
-        message, rest = timed_out(m, 6, "restart", "m")
+        message, rest = timed_out(m, 15, "restart", "m")
     finally:
         m.ok("provision", "m")
 
-    assert message.startswith("timed out after 6 s while checking the connection to Docker: "), message
+    assert message.startswith("timed out after 15 s while checking the connection to Docker: "), message
     assert message.endswith(f"the engine at {address}:2376 cannot be reached: Connection refused")
     assert "journalctl -u pyengine" in rest or "pymachine logs m" in rest
 
@@ -113,11 +113,11 @@ def test_an_engine_that_is_not_started(m: Program) -> None:
 def test_an_engine_that_hangs(m: Program) -> None:
     on_host(m, "kill -STOP $(systemctl show -P MainPID pyengine)")
     try:
-        message, rest = timed_out(m, 6, "regenerate-certs", "-f", "m")
+        message, rest = timed_out(m, 15, "regenerate-certs", "-f", "m")
     finally:
         on_host(m, "kill -CONT $(systemctl show -P MainPID pyengine)")
 
-    assert message.startswith("timed out after 6 s while checking the connection to Docker: "), message
+    assert message.startswith("timed out after 15 s while checking the connection to Docker: "), message
     assert "does not answer" in message
     assert "journalctl -u pyengine" in rest or "pymachine logs m" in rest
     m.ok("provision", "m")
