@@ -274,7 +274,8 @@ def test_an_unknown_machine(filled: Program) -> None:
 
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == (
-        'Docker machine "nope" does not exist. Use "pymachine ls" to list machines. Use "pymachine create" to add a new one.\n'
+        'Docker machine "nope" does not exist. Use "pymachine ls" to list machines. '
+        'Use "pymachine create" to add a new one.\n'
     )
 
 
