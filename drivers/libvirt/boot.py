@@ -67,3 +67,9 @@ def check_alive(domain: Any, console: Callable[[], str]) -> None:
         f"the machine is {state.value} while it should be starting; its console ends: {end or 'with nothing'}",
         hint="if this host is itself a virtual machine, KVM may not work: try --libvirt-domain-type qemu",
     )
+
+
+def last_lines(console: bytes) -> str:
+    """What a console log ends with, on one line of characters that can be shown."""
+    lines = [line.strip() for line in console.decode("utf-8", "replace").splitlines() if line.strip()]
+    return " | ".join("".join(char for char in line if char.isprintable()) for line in lines[-4:])

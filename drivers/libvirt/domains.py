@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import re
+import socket
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -149,6 +150,15 @@ def describe(
 
 def _hostfwd(forwards: Mapping[int, int]) -> str:
     return ",".join(f"hostfwd=tcp:127.0.0.1:{ours}-:{guests}" for guests, ours in sorted(forwards.items()))
+
+
+def free_ports(*guests: int) -> dict[int, int]:
+    """For each of the guest's ports one of this computer's loopback that is free now."""
+    with contextlib.ExitStack() as stack:
+        ends = [stack.enter_context(socket.socket()) for _ in guests]
+        for end in ends:
+            end.bind(("127.0.0.1", 0))
+        return {guest: end.getsockname()[1] for guest, end in zip(guests, ends, strict=True)}
 
 
 def forwards(domain_xml: str) -> dict[int, int]:

@@ -7,7 +7,6 @@ finds all there is, whatever the record says.
 from __future__ import annotations
 
 import functools
-import socket
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -202,21 +201,8 @@ class LibvirtDriver(Driver):
     def resize(self, *, cpus: int = 0, memory: str = "", disk: str = "") -> Mapping[str, Any]:
         """CPUs and memory at the next start; the disk at once, its file system at the next boot."""
         domain = self._require_domain()
-        changed: dict[str, Any] = {}
-        if cpus:
-            resizing.set_cpus(domain, cpus)
-            changed["cpus"] = cpus
-        if memory:
-            resizing.set_memory(domain, memory)
-            changed["memory"] = memory
-        if disk:
-            self._storage.refresh()
-            volume = self._storage.volume(self._names.disk)
-            if volume is None:
-                raise DriverError("the machine's disk is gone from the storage pool")
-            resizing.grow_disk(domain, volume, "vda", disk)
-            changed["disk"] = disk
-        return changed
+        volume = self._storage.fresh(self._names.disk) if disk else None
+        return resizing.resize(domain, volume, cpus=cpus, memory=memory, disk=disk)
 
     def clone_resources(self) -> Mapping[str, Any]:
         """The disk to be copied: of a stopped machine, for a running one is still writing to it."""
@@ -308,7 +294,8 @@ class LibvirtDriver(Driver):
             ensure_key(self.context.directory / "id_ed25519"),
             private,
             public,
-            self._guest_nics(),
+            # A kept address comes by DHCP.
+            [replace(nic, address="") if nic.kind == "network" else nic for nic in self._nics],
             list(domains.mounts(self.options)),
             read_extra(self.options.cloud_init, "--libvirt-cloud-init"),
             clone=bool(self.context.resources.get("clone_of")),
@@ -316,12 +303,8 @@ class LibvirtDriver(Driver):
         self._storage.upload(self._names.seed, seed.iso(seed.files(who)))
         return {}
 
-    def _guest_nics(self) -> list[Nic]:
-        """As the guest is to configure them: a kept address comes by DHCP."""
-        return [replace(nic, address="") if nic.kind == "network" else nic for nic in self._nics]
-
     def _define(self) -> dict[str, Any]:
-        forwards = self._choose_ports() if self._user_nic else {}
+        forwards = domains.free_ports(self.options.ssh_port, ENGINE_PORT) if self._user_nic else {}
         text = domains.describe(
             self.options,
             self.context,
@@ -336,13 +319,6 @@ class LibvirtDriver(Driver):
         if self.options.autostart:
             domain.setAutostart(1)
         return {"forwards": {str(guest): ours for guest, ours in forwards.items()}} if forwards else {}
-
-    def _choose_ports(self) -> dict[int, int]:
-        """Ports of this computer's loopback that are free now, for the guest's SSH and engine."""
-        with socket.socket() as one, socket.socket() as other:
-            for end in (one, other):
-                end.bind(("127.0.0.1", 0))
-            return {self.options.ssh_port: one.getsockname()[1], ENGINE_PORT: other.getsockname()[1]}
 
     def _disks(self) -> Iterator[Disk]:
         names = [self._names.disk, *(self._names.extra(n + 1) for n in range(len(self.options.extra_disk)))]
@@ -413,5 +389,4 @@ class LibvirtDriver(Driver):
             data = self._storage.tail(self._names.console, CONSOLE_TAIL)
         except (libvirt().libvirtError, DriverError):
             return ""
-        lines = [line.strip() for line in data.decode("utf-8", "replace").splitlines() if line.strip()]
-        return " | ".join("".join(char for char in line if char.isprintable()) for line in lines[-4:])
+        return boot.last_lines(data)

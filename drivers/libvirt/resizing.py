@@ -11,6 +11,21 @@ from pymachine.machine.errors import DriverError, InvalidOption
 KIB = 1 << 10
 
 
+def resize(domain: Any, volume: Any | None, *, cpus: int, memory: str, disk: str) -> dict[str, Any]:
+    """Change what is given, the disk in *volume*; returns the options that are different now."""
+    changed: dict[str, Any] = {}
+    if cpus:
+        set_cpus(domain, cpus)
+        changed["cpus"] = cpus
+    if memory:
+        set_memory(domain, memory)
+        changed["memory"] = memory
+    if disk:
+        grow_disk(domain, volume, "vda", disk)
+        changed["disk"] = disk
+    return changed
+
+
 def set_cpus(domain: Any, number: int) -> None:
     """Raises `InvalidOption` for less than one."""
     if number < 1:

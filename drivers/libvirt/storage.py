@@ -150,6 +150,14 @@ class Storage:
         """Where a volume is on the libvirt host. Raises `DriverError` when it is gone."""
         return self.layers(name)[0]
 
+    def fresh(self, name: str) -> Any:
+        """A volume with its size as it is now. Raises `DriverError` when it is gone."""
+        self.refresh()
+        volume = self.volume(name)
+        if volume is None:
+            raise DriverError(f"the volume {name} is gone from the storage pool")
+        return volume
+
     def layers(self, name: str) -> tuple[str, str, str]:
         """A volume's path, and path and format of what it is made over, if anything."""
         volume = self.volume(name)
