@@ -287,18 +287,21 @@ class AmazonEC2Driver(Driver):
     def _stop(self, **how: Any) -> None:
         instance_id = self._require_instance()
         state = instances.name_of_state(self._look())
+        if state == "stopped":
+            return
         if state == "pending":
             instances.wait_for(self.cloud, instance_id, "running")
-        if state not in ("stopped", "stopping") or how.get("Force"):
-            if state == "stopped":
-                return
-            try:
-                self.cloud.call("StopInstances", InstanceIds=[instance_id], **how)
-            except Refused as error:
-                if error.code == "UnsupportedOperation" and self.options.request_spot_instance:
-                    error.hint = "spot instances stop only when made with --amazonec2-spot-interruption stop"
-                raise
+        if state != "stopping" or "Force" in how:
+            self._ask_to_stop(instance_id, how)
         self._seen = instances.wait_for(self.cloud, instance_id, "stopped")
+
+    def _ask_to_stop(self, instance_id: str, how: dict[str, Any]) -> None:
+        try:
+            self.cloud.call("StopInstances", InstanceIds=[instance_id], **how)
+        except Refused as error:
+            if error.code == "UnsupportedOperation" and self.options.request_spot_instance:
+                error.hint = "spot instances stop only when made with --amazonec2-spot-interruption stop"
+            raise
 
     def _look(self) -> instances.Instance | None:
         self._seen = instances.describe(self.cloud, self._instance_id())

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import itertools
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -61,4 +62,5 @@ def _remove(identity: str) -> None:
     machine = _machines.pop(identity, None)
     if machine is not None:
         machine.driver.remove()
+        shutil.rmtree(machine.bench.directory)
     moto_side.hosts.pop(identity, None)
