@@ -140,12 +140,12 @@ def bootstrap(recipe: Recipe, place: Path, rootfs: Path, lock: int, report: Call
         sources = place / "debian.list"
     sources.write_text(text)
     try:
-        _mmdebstrap(_argv(recipe, rootfs, sources), lock, report)
+        _mmdebstrap(_argv(recipe, rootfs, sources if text else None), lock, report)
     finally:
         sources.unlink(missing_ok=True)
 
 
-def _argv(recipe: Recipe, rootfs: Path, sources: Path) -> list[str]:
+def _argv(recipe: Recipe, rootfs: Path, sources: Path | None) -> list[str]:
     path = host.find("mmdebstrap")
     if path is None:
         raise host.missing("mmdebstrap")
@@ -162,7 +162,7 @@ def _argv(recipe: Recipe, rootfs: Path, sources: Path) -> list[str]:
     ]
     if recipe.suite in MERGED_USR_HOOK:
         options.append("--setup-hook=/usr/share/mmdebstrap/hooks/merged-usr/setup00.sh")
-    return [*SEALED, path, *options, recipe.suite, str(rootfs), str(sources)]
+    return [*SEALED, path, *options, recipe.suite, str(rootfs), *([str(sources)] if sources else [])]
 
 
 def _mmdebstrap(argv: list[str], lock: int, report: Callable[[str], None]) -> None:

@@ -11,18 +11,15 @@ from pathlib import Path
 
 from pymachine.drivers.local import host
 
-DEFAULTS = (
-    "deb http://archive.example/debian {suite} main",
-    "deb http://archive.example/debian {suite}-updates main",
-    "deb http://archive.example/debian-security {suite}-security main",
-)
-"""Debian's public servers, for computers that are not Debian themselves."""
 PASSED_ON = re.compile(r"Acquire::(?:https?(?:::[^ ]*)?::(?:Proxy|Ca[^ ]*|Verify[^ ]*)|Check-[^ ]*) ")
 """Settings of this computer's apt that decide whether its mirrors can be reached."""
 
 
 def debian_sources(suite: str, apt: Path = Path("/etc/apt")) -> str:
-    """Sources of a Debian suite, as text for mmdebstrap(1): all in one of the two styles."""
+    """Sources of a Debian suite, as text for mmdebstrap(1): all in one of the two styles.
+
+    Empty on a computer that has none (one that is not Debian): mmdebstrap's own default serves there.
+    """
     stanzas = [stanza for path in _files(apt, ".sources") for stanza in _stanzas(path.read_text(errors="replace"))]
     chosen = [stanza for stanza in stanzas if _fits(_field(stanza, "Suites"), _field(stanza, "Components"), suite)]
     if chosen:
@@ -30,7 +27,7 @@ def debian_sources(suite: str, apt: Path = Path("/etc/apt")) -> str:
     paths = [path for path in (apt / "sources.list",) if path.is_file()] + list(_files(apt, ".list"))
     lines = [line.strip() for path in paths for line in path.read_text(errors="replace").splitlines()]
     chosen = [line for line in lines if _line_fits(line, suite)]
-    return "\n".join(chosen or [line.format(suite=suite) for line in DEFAULTS]) + "\n"
+    return "".join(f"{line}\n" for line in chosen)
 
 
 def apt_options() -> list[str]:
