@@ -46,9 +46,9 @@ def tiny_image(debian_image: str) -> Iterator[str]:
         shutil.rmtree(folder)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def own_library(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """An empty library of images for tests that fetch."""
+    """An empty library of images for a module's tests that fetch."""
     folder = tmp_path_factory.mktemp("vm-images")
     before = os.environ.get("PYMACHINE_VM_IMAGE_ROOT")
     os.environ["PYMACHINE_VM_IMAGE_ROOT"] = str(folder)
