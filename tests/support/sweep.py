@@ -29,7 +29,8 @@ PLACES = ("/tmp", "/var/tmp")
 FOLDERS = "pymachine-*"
 LINKS = re.compile(r"pye[0-9a-f]{3,6}|bench-ours")
 """Bridges that tests and benchmarks give their engines."""
-CGROUPS = ("pye[0-9a-f]*[0-9a-f]", "pymachine-test-*")
+CGROUPS = ("pye[0-9a-f]*[0-9a-f]", "pymachine-test-*", "pymachine-local-*", "pymachine-rehearsal-*")
+"""The last two are not the tests' alone; groups in which somebody lives are left alone."""
 USERS = "pymtest"
 """What names of users begin with that tests make."""
 _CHAIN = re.compile(r"^:(PYE-[A-Z]+-(\S+)) ", re.MULTILINE)
@@ -120,6 +121,8 @@ def _chains() -> Iterator[str]:
 def _cgroups() -> Iterator[str]:
     for pattern in CGROUPS:
         for parent in Path("/sys/fs/cgroup").glob(f"*/{pattern}"):
+            if any(path.read_text() for path in (parent / "cgroup.procs", *parent.rglob("cgroup.procs"))):
+                continue
             for folder in sorted((path for path in parent.rglob("*") if path.is_dir()), reverse=True):
                 _rmdir(folder)
             _rmdir(parent)
