@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import grp
 import os
 import re
 import threading
@@ -114,7 +113,9 @@ def refused(uri: str, reason: str) -> MachineError:
 def _group(reason: str) -> str:
     """The group of the socket that refused us."""
     found = re.search(r"'(/[^']+sock[^']*)'", reason)
-    with contextlib.suppress(OSError, KeyError):
+    with contextlib.suppress(OSError, KeyError, ImportError):
+        import grp  # not on Windows
+
         if found and (name := grp.getgrgid(os.stat(found[1]).st_gid).gr_name) != "root":
             return name
     return "libvirt"
