@@ -27,7 +27,7 @@ def main() -> None:
 
     header("pymachine, driver amazonec2, against moto (calls, seconds)")
     print(f"  {'machines':>8} {'create':>16} {'ls':>16} {'rm':>16}")
-    with lab() as running:
+    with lab() as running, running.namespace.entered():
         os.environ.update(running.environment())
         for size in SIZES:
             running.set(reset=True)

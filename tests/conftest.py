@@ -11,6 +11,16 @@ ALLOWED = ("this kernel", "this computer", "no control groups version", "no memo
 """How a reason begins that no installation can mend."""
 
 
+NETWORK = os.readlink("/proc/self/ns/net") if os.path.exists("/proc/self/ns/net") else ""
+"""The network namespace in which the tests began."""
+
+
+def pytest_runtest_logstart(nodeid: str) -> None:
+    """A fixture that leaves the process in its own namespace would send all later tests astray."""
+    if NETWORK and os.readlink("/proc/self/ns/net") != NETWORK:
+        pytest.exit(f"a test before {nodeid} left the process in another network namespace", returncode=1)
+
+
 def _reason(report: pytest.TestReport) -> str:
     if isinstance(report.longrepr, tuple):
         return str(report.longrepr[2]).removeprefix("Skipped: ")

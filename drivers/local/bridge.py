@@ -27,9 +27,10 @@ def ensure(name: str, subnet: IPv4Network, gateway: IPv4Address, owner: str) -> 
 
     *owner* is the local root; raises `DriverError` when the bridge is another's.
     """
-    if (found := _owner(name)) != owner:
-        if found:
-            raise DriverError(f"{subnet} is in use by the machines of {found} (bridge {name})")
+    found = owner_of(name)
+    if found not in ("", owner):
+        raise DriverError(f"{subnet} is in use by the machines of {found} (bridge {name})")
+    if not found or not _has_address(name, gateway, subnet.prefixlen):
         _make(name, subnet, gateway, owner)
     _allow_forwarding()
     _make_rules(name, subnet)
@@ -37,7 +38,7 @@ def ensure(name: str, subnet: IPv4Network, gateway: IPv4Address, owner: str) -> 
 
 def remove(name: str, owner: str) -> None:
     """Undo `ensure`; fine when parts are missing, and nothing is touched when the bridge is another's."""
-    if _owner(name) not in ("", owner):
+    if owner_of(name) not in ("", owner):
         return
     for table, hook in HOOKS:
         if _ours(table, hook, name):
@@ -64,7 +65,13 @@ def _exists(interface: str) -> bool:
     return Path("/sys/class/net", interface).exists()
 
 
-def _owner(name: str) -> str:
+def _has_address(name: str, gateway: IPv4Address, prefix: int) -> bool:
+    """Whether a bridge still has what it was given: network managers take addresses that they do not know away."""
+    shown = host.run(["ip", "-4", "-brief", "address", "show", "dev", name, "up"], check=False).stdout
+    return f"{gateway}/{prefix}" in shown.split()
+
+
+def owner_of(name: str) -> str:
     """The local root that made a bridge, noted as its alias; empty when there is none, or it is half made."""
     alias = Path("/sys/class/net", name, "ifalias")
     return alias.read_text().removesuffix("\n").removeprefix("pymachine ") if alias.exists() else ""

@@ -130,9 +130,13 @@ class Leases:
             return wanted
         for text in [state["default"], *CANDIDATES] if state["default"] else CANDIDATES:
             candidate = IPv4Network(text)
-            if candidate in ours or not any(net.overlaps(candidate) for net in taken):
+            if candidate in ours or not (self._is_anothers(candidate) or any(net.overlaps(candidate) for net in taken)):
                 return candidate
         raise DriverError("no private /24 network is free of this computer's routes; choose one with --local-subnet")
+
+    def _is_anothers(self, subnet: IPv4Network) -> bool:
+        """Whether another local root has its bridge on the subnet, be it without its route just now."""
+        return bridge.owner_of(bridge_name(subnet)) not in ("", self._owner)
 
     @staticmethod
     def _free_address(subnet: IPv4Network, used: set[str], preferred: str) -> IPv4Address:

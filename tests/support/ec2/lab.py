@@ -76,11 +76,12 @@ class Lab:
 def lab() -> Iterator[Lab]:
     """A running server; it and its namespace end with the block."""
     namespace = Namespace()
-    with tempfile.TemporaryDirectory(prefix="pymachine-ec2-") as place, local_root(), namespace.entered():
+    with tempfile.TemporaryDirectory(prefix="pymachine-ec2-") as place, local_root():
         inner = ["sh", "-c", MOUNTS, "sh", place, sys.executable, "-m", "support.ec2.server"]
-        server = subprocess.Popen(
-            ["unshare", "--mount", "--propagation", "private", *inner], cwd=TESTS, stdout=subprocess.PIPE, text=True
-        )
+        with namespace.entered():  # for the start alone: who waits at the yield may be anywhere
+            server = subprocess.Popen(
+                ["unshare", "--mount", "--propagation", "private", *inner], cwd=TESTS, stdout=subprocess.PIPE, text=True
+            )
         try:
             assert server.stdout is not None
             yield Lab(int(server.stdout.readline()), namespace)
