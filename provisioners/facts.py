@@ -17,6 +17,7 @@ MINIMUM_PYTHON = (3, 11)
 PROGRAMS = (
     *("iptables", "iptables-restore", "sudo", "cloud-init", "dockerd", "hostname", "restorecon", "firewall-cmd"),
     *("systemctl", "rc-service", "openrc-run", "apt-get", "dnf", "zypper", "apk", "pacman"),
+    *("rpm-ostree", "transactional-update"),
 )
 """What the steps want to know of."""
 _SECTION = re.compile(r"^==([a-z0-9-]+)==$", re.MULTILINE)
@@ -40,6 +41,10 @@ class Facts:
     programs: dict[str, str] = field(default_factory=dict)
     """Name to path, of those asked for that exist."""
     has_seccomp: bool = False
+    sealed: bool = False
+    """/usr cannot be written to: an image-based system (ostree, transactional-update), or one mounted read-only."""
+    lacks_addrtype: bool = False
+    """The kernel's modules are there, but without netfilter's ``addrtype`` match, which the engine's rules use."""
     current_release: str = ""
     releases: tuple[str, ...] = ()
     """Digests present, newest first."""
@@ -117,6 +122,8 @@ def parse_facts(output: str) -> Facts:
         python_versions=tuple(word for word, _ in pythons if word != "whole"),
         programs={path.rsplit("/", 1)[-1]: path for path in lines("programs")},
         has_seccomp=bool(lines("seccomp")),
+        sealed=bool(lines("sealed")),
+        lacks_addrtype=bool(lines("lacks-addrtype")),
         current_release=first("current").rsplit("/", 1)[-1],
         releases=tuple(lines("releases")),
         files={path: value for value, path in (line.split(None, 1) for line in lines("files"))},

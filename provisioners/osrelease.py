@@ -15,7 +15,7 @@ class OSRelease:
     id_like: tuple[str, ...] = ()
     pretty_name: str = "Linux"
     codename: str = ""
-    """Ubuntu's for all that is built on Ubuntu, else the distribution's own."""
+    """Ubuntu's or Debian's for what is built on one of them and says so (Mint, LMDE), else the distribution's own."""
 
 
 def parse_os_release(text: str) -> OSRelease:
@@ -35,5 +35,5 @@ def parse_os_release(text: str) -> OSRelease:
         version_id=values.get("VERSION_ID", ""),
         id_like=tuple(values.get("ID_LIKE", "").lower().split()),
         pretty_name=values.get("PRETTY_NAME", "") or values.get("NAME", "") or "Linux",
-        codename=values.get("UBUNTU_CODENAME", "") or values.get("VERSION_CODENAME", ""),
+        codename=next(filter(None, (values.get(f"{of}_CODENAME", "") for of in ("UBUNTU", "DEBIAN", "VERSION"))), ""),
     )

@@ -1,14 +1,14 @@
-"""What the engine needs of the distribution: a Python, iptables, libseccomp."""
+"""What the engine needs of the distribution: a Python, iptables, libseccomp, and on some a part of the kernel."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pymachine.machine.errors import ProvisionError
 from pymachine.provisioners.actions import Action
 from pymachine.provisioners.base import Wanted
 from pymachine.provisioners.facts import Facts
 from pymachine.provisioners.families import family_of
+from pymachine.provisioners.needs import missing_packages
 
 
 class Packages:
@@ -18,25 +18,5 @@ class Packages:
     title = "Installing packages"
 
     def plan(self, facts: Facts, wanted: Wanted) -> Sequence[Action]:
-        missing = missing_needs(facts)
-        if not missing:
-            return ()
-        family = family_of(facts.os)
-        if family.program not in facts.programs:
-            name = facts.os.pretty_name
-            raise ProvisionError(
-                f"the engine needs {', '.join(missing)}, and {name} has no {family.program} to install it",
-                hint="Install it in the way of that system, then run this again.",
-            )
-        packages = family.packages(facts.os)
-        return family.install([packages[need] for need in missing])
-
-
-def missing_needs(facts: Facts) -> list[str]:
-    """What the host lacks, by the names that families know."""
-    has = {
-        "python": bool(facts.python),
-        "iptables": "iptables-restore" in facts.programs,
-        "seccomp": facts.has_seccomp,
-    }
-    return [need for need, present in has.items() if not present]
+        missing = missing_packages(facts)
+        return family_of(facts.os).install(missing) if missing else ()

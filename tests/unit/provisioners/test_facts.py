@@ -46,6 +46,14 @@ def test_what_else_serves_on_the_host_is_read() -> None:
     assert (facts.owner, facts.engine_config, facts.selinux) == ({"store": "s"}, {}, "Enforcing")
 
 
+def test_what_cannot_be_installed_or_is_not_in_the_kernel_is_read() -> None:
+    facts = parse_facts("==sealed==\nsealed\n==lacks-addrtype==\nlacking\n==end==\n")
+
+    assert (facts.sealed, facts.lacks_addrtype) == (True, True)
+    plain = parse_facts("==sealed==\n\n==lacks-addrtype==\n\n==end==\n")
+    assert (plain.sealed, plain.lacks_addrtype) == (False, False)
+
+
 def test_service_files_and_releases_are_read() -> None:
     facts = parse_facts(
         "==current==\n/opt/pymachine/releases/abc\n==releases==\nabc\nold\n"

@@ -108,3 +108,43 @@ def test_each_step_plans_the_actions_of_its_case(path: Path, tmp_path: Path) -> 
 
     admit(facts, plan)
     assert _planned(facts, plan, case) == case["actions"]
+
+
+NAMED = {
+    "debian": {"12": "", "13": "", "11": "refused"},
+    "raspbian": {"12": "", "11": "refused"},
+    "ubuntu": {"24.04": "", "22.04": "python3.11", "20.04": "refused"},
+    "rhel": {"10": "", "9": "python3.12", "8": "python3.12", "7": "refused"},
+    "almalinux": {"10": "", "9": "python3.12", "8": "python3.12"},
+    "rocky": {"10": "", "9": "python3.12", "8": "python3.12"},
+    "fedora": {"41": "", "36": "refused"},
+    "amzn": {"2023": "python3.13", "2": "refused"},
+    "opensuse-leap": {"16": "python3", "15.6": "python311", "15.3": "refused"},
+    "opensuse-tumbleweed": {"": "python3"},
+    "sles": {"16": "", "15.6": "python311", "15.3": "refused", "12": "refused"},
+    "alpine": {"3.20": "python3", "3.18": "python3", "3.17": "refused"},
+    "arch": {"": "python"},
+}
+"""What users are promised: hosts of the release with this number get this package for a Python, or are refused; where
+nothing stands the release's own Python is new enough."""
+
+
+@pytest.mark.parametrize("distribution", NAMED)
+def test_each_distribution_that_is_named_has_its_cases(distribution: str) -> None:
+    cases = [json.loads(path.read_text()) for path in CASES]
+    for version, python in NAMED[distribution].items():
+        outcomes = [_outcome(case) for case in cases if _is_of(case, distribution, version)]
+
+        assert python in outcomes, (distribution, version, outcomes)
+
+
+def _is_of(case: dict[str, Any], distribution: str, version: str) -> bool:
+    release = parse_os_release("\n".join(case.get("os_release", DEBIAN)))
+    return release.id == distribution and f"{release.version_id}.".startswith(f"{version}." if version else "")
+
+
+def _outcome(case: dict[str, Any]) -> str:
+    if "refused" in case:
+        return "refused"
+    words = " ".join(case["actions"].get("packages", [])).split()
+    return next((word for word in words if word.startswith("python")), "")
