@@ -65,6 +65,11 @@ def _tcsh(value: str) -> str:
     return f'"{value}"'
 
 
+def _elvish(value: str) -> str:
+    # Nothing is special between single quotes, and two of them are one (https://elv.sh/ref/language.html).
+    return "'" + value.replace("'", "''") + "'"
+
+
 def _cmd(value: str) -> str:
     # FOR /F puts the line in place after cmd has looked for & | < > ^ and %: a caret would end up in the value.
     return value
@@ -100,6 +105,9 @@ DIALECTS: Mapping[str, Dialect] = {
         _quoted_program,
     ),
     "tcsh": Dialect("setenv {name} {value};", "unsetenv {name};", ":", ": eval `{command}`", _tcsh, shlex.join),
+    "elvish": Dialect(
+        "set-env {name} {value}", "unset-env {name}", "#", "# eval ({command} | slurp)", _elvish, shlex.join
+    ),
     "emacs": Dialect(
         '(setenv "{name}" {value})',
         '(setenv "{name}" nil)',
@@ -111,17 +119,35 @@ DIALECTS: Mapping[str, Dialect] = {
 }
 
 
+ALIASES = {"pwsh": "powershell", "csh": "tcsh"}
+"""Other programs that speak a dialect."""
+
+
 def detect(environ: Mapping[str, str]) -> str:
-    """The name of the user's shell, from ``$SHELL``."""
+    """The name of the user's shell: ``$SHELL``, as docker-machine has it; without that, as on Windows, the nearest
+    process above this one that is a shell."""
     shell = environ.get("SHELL", "")
-    if not shell:
+    name = os.path.basename(shell) if shell else _above()
+    if not name:
         raise MachineError(
             "Error: Unknown shell",
-            hint=f"The SHELL environment variable is not set: name the shell with --shell ({', '.join(DIALECTS)}).",
+            hint="The SHELL environment variable is not set, and none of the processes that started this one is a "
+            f"shell: name yours with --shell ({', '.join(DIALECTS)}).",
         )
-    return os.path.basename(shell)
+    return name
+
+
+def _above() -> str:
+    """The shell that this process was started from, directly or not; empty when there is none to be seen."""
+    import shellingham
+
+    try:
+        return str(shellingham.detect_shell()[0])
+    except (OSError, RuntimeError, ImportError):  # no shell, no way to look, or not on this system
+        return ""
 
 
 def dialect(name: str) -> Dialect:
     """A shell's dialect; every shell without one of its own is taken to speak sh's."""
-    return DIALECTS.get(name, SH)
+    name = name.lower().removesuffix(".exe")
+    return DIALECTS.get(ALIASES.get(name, name), SH)

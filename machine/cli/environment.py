@@ -27,7 +27,12 @@ _SWARM = click.option("--swarm", is_flag=True, help="Connect to the cluster mana
 
 @click.command(cls=Command, context_settings=SETTINGS)
 @_SWARM
-@click.option("--shell", default="", metavar="SHELL", help=f"{', '.join(DIALECTS)}; else as $SHELL says.")
+@click.option(
+    "--shell",
+    default="",
+    metavar="SHELL",
+    help=f"{', '.join(DIALECTS)}; else as $SHELL says, or the shell that it is run from.",
+)
 @click.option("-u", "--unset", is_flag=True, help="Print what undoes the set-up.")
 @click.option("--no-proxy", is_flag=True, help="Let the machine's address bypass the HTTP proxy.")
 @format_option

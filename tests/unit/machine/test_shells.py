@@ -2,11 +2,14 @@
 
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
+import shellingham
 
 from pymachine.machine.bundle.shells import DIALECTS, detect, dialect
 from pymachine.machine.errors import MachineError
+from support.program import PROGRAM, environment
 
 HOSTILE = [
     "plain",
@@ -27,6 +30,7 @@ LINES = {
     "powershell": ('$Env:DOCKER_HOST = "tcp://1.2.3.4:2376"', "Remove-Item Env:\\\\DOCKER_HOST"),
     "cmd": ("SET DOCKER_HOST=tcp://1.2.3.4:2376", "SET DOCKER_HOST="),
     "tcsh": ('setenv DOCKER_HOST "tcp://1.2.3.4:2376";', "unsetenv DOCKER_HOST;"),
+    "elvish": ("set-env DOCKER_HOST 'tcp://1.2.3.4:2376'", "unset-env DOCKER_HOST"),
     "emacs": ('(setenv "DOCKER_HOST" "tcp://1.2.3.4:2376")', '(setenv "DOCKER_HOST" nil)'),
 }
 
@@ -36,6 +40,7 @@ USAGE = {
     "powershell": "# & pymachine env m | Invoke-Expression",
     "cmd": "REM \t@FOR /f \"tokens=*\" %i IN ('pymachine env m') DO @%i",
     "tcsh": ": eval `pymachine env m`",
+    "elvish": "# eval (pymachine env m | slurp)",
     "emacs": ';; (with-temp-buffer (shell-command "pymachine env m" (current-buffer)) (eval-buffer))',
 }
 
@@ -105,7 +110,51 @@ def test_the_shell_is_found_by_its_program_name() -> None:
     assert detect({"SHELL": "/usr/bin/fish"}) == "fish"
 
 
-def test_without_a_shell_variable_the_user_is_asked_to_name_one() -> None:
+@pytest.mark.parametrize(
+    ("found", "spoken"),
+    [
+        *[(name, name) for name in ("cmd", "powershell", "fish", "tcsh", "elvish")],
+        *[("pwsh", "powershell"), ("csh", "tcsh"), ("bash", "sh"), ("zsh", "sh"), ("nu", "sh")],
+    ],
+)
+def test_without_a_shell_variable_it_is_the_shell_that_started_us(
+    found: str, spoken: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on Windows, where there is no SHELL."""
+    monkeypatch.setattr(shellingham, "detect_shell", lambda: (found, f"/somewhere/{found}"))
+
+    assert dialect(detect({})) is DIALECTS[spoken]
+    assert detect({"SHELL": "/bin/ksh"}) == "ksh"
+
+
+def test_a_program_of_windows_may_be_named_as_it_is() -> None:
+    assert dialect("PowerShell.exe") is dialect("pwsh") is DIALECTS["powershell"]
+
+
+@pytest.mark.parametrize("error", [shellingham.ShellDetectionFailure(), RuntimeError("not on this system")])
+def test_without_any_shell_the_user_is_asked_to_name_one(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails() -> None:
+        raise error
+
+    monkeypatch.setattr(shellingham, "detect_shell", fails)
     with pytest.raises(MachineError, match="Error: Unknown shell") as caught:
         detect({})
     assert "--shell" in caught.value.hint
+
+
+@pytest.mark.parametrize(("shell", "line"), [("bash", "sh"), ("fish", "fish"), ("tcsh", "tcsh"), ("zsh", "sh")])
+def test_a_real_shell_is_seen_by_the_program_it_starts(shell: str, line: str, tmp_path: Path) -> None:
+    program = shutil.which(shell)
+    assert program is not None, f"{shell} is not installed"
+    # More than one command, so that no shell gives way to the program instead of starting it.
+    (tmp_path / "script").write_text(f"{PROGRAM} env -u\necho done\n")
+    bare = {name: value for name, value in environment().items() if name != "SHELL"}
+    flags = {"tcsh": ["-f"], "zsh": ["-f"], "fish": ["--no-config"]}.get(shell, [])
+    # tcsh sets SHELL itself, so it is taken away again by the program that starts ours.
+    if shell == "tcsh":
+        (tmp_path / "script").write_text(f"env -u SHELL {PROGRAM} env -u\necho done\n")
+    done = subprocess.run(
+        [program, *flags, str(tmp_path / "script")], env=bare, capture_output=True, text=True, timeout=60
+    )
+
+    assert done.stdout.splitlines()[0] == DIALECTS[line].unset("DOCKER_TLS_VERIFY"), done.stderr
