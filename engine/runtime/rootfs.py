@@ -50,11 +50,58 @@ def _mount_overlay(rootfs: Rootfs) -> None:
     sys_.mount("overlay", "r", "overlay", 0, f"index=off,lowerdir={lower},upperdir=u,workdir=w")
 
 
+class _Surroundings:
+    """What is found out once, before the first shim is forked."""
+
+    chrooted = False
+
+
+def look_around() -> None:
+    """Find out whether the daemon was started in a chroot: its root is then not its mount namespace's.
+
+    Joining a mount namespace, be it one's own, leads to that one's root (setns(2)); the way back is by descriptors.
+    """
+    root, cwd = (os.open(path, os.O_PATH | os.O_CLOEXEC) for path in ("/", "."))
+    try:
+        ours = _mount_of(root)
+        _to_the_namespaces_root()
+        top = os.open("/", os.O_PATH | os.O_CLOEXEC)
+        _Surroundings.chrooted = _mount_of(top) != ours
+        os.close(top)
+        os.fchdir(root)
+        os.chroot(".")
+        os.fchdir(cwd)
+    finally:
+        os.close(root)
+        os.close(cwd)
+
+
+def _mount_of(descriptor: int) -> str:
+    """Which mount it is on (proc_pid_fdinfo(5)); the root of a bind mount has its origin's device and number."""
+    fd = os.open(f"/proc/self/fdinfo/{descriptor}", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return next(line for line in os.read(fd, 4096).decode().splitlines() if line.startswith("mnt_id:"))
+    finally:
+        os.close(fd)
+
+
+def _to_the_namespaces_root() -> None:
+    namespace = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        sys_.setns(namespace, sys_.CLONE_NEWNS)
+    finally:
+        os.close(namespace)
+
+
 def enter(root: int) -> None:
     """Make *root* the root and let go of everything outside it.
 
     ``pivot_root(".", ".")`` stacks the old root on the new one (pivot_root(2), Notes): no folder is needed for it.
+    In a chroot it would exchange the chroot alone: the namespace's root, which is where a later ``exec`` arrives,
+    would stay the computer's. So the namespace's own root is gone to first.
     """
+    if _Surroundings.chrooted:
+        _to_the_namespaces_root()
     os.fchdir(root)
     sys_.pivot_root(".", ".")
     sys_.umount2(".", sys_.MNT_DETACH)

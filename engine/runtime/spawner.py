@@ -20,7 +20,7 @@ import gc
 import os
 import sys
 
-from pymachine.engine.runtime import cgroups, program, rehearsal, shim, smallinit, wire
+from pymachine.engine.runtime import cgroups, program, rehearsal, rootfs, shim, smallinit, wire
 from pymachine.engine.runtime import syscalls as sys_
 
 TYPE_CHECKING = False
@@ -37,6 +37,7 @@ def main(fd: int, exec_root: str) -> None:  # pragma: no cover - the spawner's o
     sys_.reset_all_signals()
     cgroups.hierarchies()
     _import_the_rest()
+    _look_around()
     rehearsal.rehearse(exec_root)
     sys_.ignore_signals((sys_.SIGCHLD, 1, 2))  # shims need no reaping; the terminal's signals are the daemon's
     gc.collect()
@@ -85,6 +86,13 @@ def _import_the_rest() -> None:
     else:
         from pymachine.engine.runtime import cgroup2 as version  # type: ignore[no-redef]
     del fcntl, version
+
+
+def _look_around() -> None:
+    try:
+        rootfs.look_around()
+    except OSError:
+        pass  # who may not join a namespace can start no container either, and is told so then
 
 
 def _receive_socket(connection: _socket.socket) -> int:
