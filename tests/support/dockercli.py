@@ -135,7 +135,7 @@ def terminal(engine: EngineProcess, *words: str) -> Iterator[Terminal]:
         made.close()
 
 
-def eventually(condition: Callable[[], object], seconds: float = 10.0) -> None:
+def eventually(condition: Callable[[], object], seconds: float = 60.0) -> None:
     """Wait until *condition* holds."""
     deadline = time.monotonic() + seconds
     while not condition():

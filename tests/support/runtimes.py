@@ -146,7 +146,7 @@ async def read_all(stream: ProcessStream) -> bytes:
     return found
 
 
-async def eventually(condition: Callable[[], bool], timeout: float = 10) -> None:
+async def eventually(condition: Callable[[], bool], timeout: float = 60) -> None:
     """Wait until *condition* holds."""
     async with asyncio.timeout(timeout):
         while not condition():
