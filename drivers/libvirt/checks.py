@@ -1,15 +1,18 @@
-"""Whether a libvirt host can run a machine: every problem at once, each with its remedy; nothing is made."""
+"""Whether a libvirt host can run a machine: every problem at once, each with its remedy; nothing is made.
+
+`check` is asked before a create, `findings` by ``pymachine doctor libvirt``.
+"""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any
-from xml.etree import ElementTree
 
-from pymachine.drivers.libvirt import networks
+from pymachine.drivers.base import Finding
+from pymachine.drivers.libvirt import hosting, networks
 from pymachine.drivers.libvirt.connection import connect, libvirt, shown, told
-from pymachine.drivers.libvirt.domains import MACHINES, Host
+from pymachine.drivers.libvirt.domains import Host
 from pymachine.drivers.libvirt.images import catalogue, fetch
 from pymachine.drivers.libvirt.images.library import Library
 from pymachine.drivers.libvirt.options import GIB, MIB, Options
@@ -22,6 +25,15 @@ LEAST_FREE = 2 * GIB
 """Bytes that a pool needs for an image and a machine's first hours."""
 
 
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """One thing that is looked at."""
+
+    fine: str
+    """What is said when there is no problem."""
+    problems: Callable[[], Iterable[MachineError]]
+
+
 def check(options: Options) -> None:
     """Raise `InvalidOption` for values that are wrong in themselves, else `PreCreateCheckFailed` with all that the
     libvirt host lacks."""
@@ -32,7 +44,7 @@ def check(options: Options) -> None:
         iso({"meta-data": ""})
         connection = connect(options.uri)
         with told("checking the libvirt host"):
-            found = list(_problems(connection, options))
+            found = [problem for subject in _subjects(connection, options) for problem in subject.problems()]
     except MissingRequirement as error:
         raise PreCreateCheckFailed(str(error), hint=error.hint) from error
     if found:
@@ -40,58 +52,87 @@ def check(options: Options) -> None:
         raise PreCreateCheckFailed("; ".join(map(str, found)), hint="; ".join(hints))
 
 
-def _problems(connection: Any, options: Options) -> Iterator[MachineError]:
+def findings(options: Options) -> list[Finding]:
+    """All that a machine with *options* needs, whether it is there or not; KVM is tried again."""
+    if problems := options.problems():
+        return [Finding("problem", problem) for problem in problems]
+    found = []
+    try:
+        iso({"meta-data": ""})
+        found.append(
+            Finding("ok", f"libvirt's Python library {_version(libvirt().getVersion())} and pycdlib are there")
+        )
+        connection = connect(options.uri)
+        with told("asking libvirt about its host"):
+            found.append(Finding("ok", _who(connection, options)))
+            for subject in _subjects(connection, options, again=True):
+                found += _told(subject)
+    except MachineError as error:
+        found.append(Finding("problem", str(error), error.hint))
+    return found
+
+
+def _told(subject: Subject) -> list[Finding]:
+    problems = [Finding("problem", str(problem), problem.hint) for problem in subject.problems()]
+    return problems or [Finding("ok", subject.fine)] * bool(subject.fine)
+
+
+def _who(connection: Any, options: Options) -> str:
+    daemon, emulator = _version(connection.getLibVersion()), _version(connection.getVersion())
+    return f"{shown(options.uri)} answers: libvirt {daemon}, QEMU {emulator}"
+
+
+def _version(number: int) -> str:
+    """Of libvirt's 1,000,000 × major + 1,000 × minor + release."""
+    return f"{number // 1_000_000}.{number // 1_000 % 1_000}.{number % 1_000}"
+
+
+def _subjects(connection: Any, options: Options, *, again: bool = False) -> Iterator[Subject]:
     host = Host.ask(connection)
-    yield from _domain_type(connection, options, host)
-    yield from _pool(connection, options)
+    arch, machine = options.arch or host.architecture, options.machine_of(host.architecture)
+    guests = {"kvm": "KVM runs guests", "qemu": "guests are emulated in software, slowly, as was asked for"}
+    fine = guests.get(options.domain_type, "guests run by KVM where it works, else in software")
+    yield Subject(f"{fine} ({arch}, {machine})", lambda: hosting.domain_type(connection, options, host, again=again))
+    yield Subject("", lambda: hosting.capabilities(connection, options, host))
+    yield Subject(_pool_as_it_is(connection, options), lambda: _pool(connection, options))
     for nic in options.networks():
-        if nic.kind == "network" and (lacking := networks.problem(connection, nic.source)):
-            yield lacking
-    if not fetch.known(options.image, Library(), options.arch or host.architecture):
+        fine = networks.as_it_is(connection, nic) if nic.kind == "network" else f"network: {nic.kind} {nic.source}"
+        yield Subject(fine.strip(), lambda nic=nic: networks.problems(connection, nic, local=options.local))  # type: ignore[misc]
+    yield Subject(f"image {options.image} is known", lambda: _image(options, arch))
+    free = hosting.free_memory(connection)
+    yield Subject(f"{free // MIB} MiB of memory are free", lambda: hosting.memory(connection, options))
+    yield Subject("", lambda: hosting.shares(options))
+
+
+def _image(options: Options, arch: str) -> Iterator[MachineError]:
+    try:
+        known = fetch.known(options.image, Library(), arch)
+    except MachineError as error:
+        yield error
+        return
+    if not known:
         yield InvalidOption(
             f'--libvirt-image: there is no image "{options.image}"',
             hint=f"known: {', '.join(catalogue.names())}; or give a URL or a file",
         )
     if fetch.is_url(options.image) and not options.image_checksum:
         yield InvalidOption("--libvirt-image-checksum must be given for an image given by its URL")
-    yield from _memory(connection, options)
 
 
-def _domain_type(connection: Any, options: Options, host: Host) -> Iterator[MachineError]:
-    """What the connection says it can run (formatdomaincaps)."""
-    arch = options.arch or host.architecture
-    machine = options.machine or MACHINES.get(arch, "virt")
-    try:
-        text = connection.getDomainCapabilities(None, arch, machine, options.domain_type, 0)
-    except libvirt().libvirtError as error:
-        reason = " ".join(str(error).split())
-        hint = ""
-        if options.domain_type == "kvm":
-            hint = "is /dev/kvm there, and may QEMU use it? Without: --libvirt-domain-type qemu, which is slow"
-        yield MissingRequirement(
-            f"{shown(options.uri)} cannot run {arch} {options.domain_type} guests: {reason}", hint=hint
-        )
-        return
-    yield from _offers(ElementTree.fromstring(text), options)
-
-
-def _offers(capabilities: ElementTree.Element, options: Options) -> Iterator[MachineError]:
-    most = capabilities.find("vcpu")
-    if most is not None and int(most.get("max", "0")) < options.cpus:
-        yield InvalidOption(f"--libvirt-cpus: {options.cpus} is more than the {most.get('max')} that QEMU takes")
-    firmwares = {value.text for value in capabilities.findall("os/enum[@name='firmware']/value")}
-    if options.firmware == "uefi" and "efi" not in firmwares:
-        yield MissingRequirement("the libvirt host has no UEFI firmware for guests", hint="sudo apt-get install ovmf")
-    if options.share and options.share_type == "virtiofs":
-        kinds = {v.text for v in capabilities.findall("devices/filesystem/enum[@name='driverType']/value")}
-        if kinds and "virtiofs" not in kinds:
-            yield MissingRequirement("the libvirt host has no virtiofs", hint="use --libvirt-share-type 9p")
+def _pool_as_it_is(connection: Any, options: Options) -> str:
+    pool = Storage(connection, options).find()
+    if pool is None:
+        place = Storage(connection, options).folder()
+        return f'the storage pool "{options.pool}" is made in {place} when it is first needed'
+    if not pool.isActive():
+        return f'the storage pool "{options.pool}" is started when it is first needed'
+    return f'the storage pool "{options.pool}" has {pool.info()[3] // MIB} MiB free'
 
 
 def _pool(connection: Any, options: Options) -> Iterator[MachineError]:
     pool = Storage(connection, options).find()
     if pool is None:
-        yield from _disk_here(connection, options)
+        yield from hosting.disk_here(Storage(connection, options).folder(), options, LEAST_FREE)
         return
     kind = pool_kind(pool.XMLDesc())
     if kind not in FOLDER_KINDS:
@@ -101,23 +142,6 @@ def _pool(connection: Any, options: Options) -> Iterator[MachineError]:
         )
     elif pool.isActive() and (free := pool.info()[3]) < LEAST_FREE:
         yield MissingRequirement(
-            f'only {free // MIB} MiB are free in the storage pool "{options.pool}"; {LEAST_FREE // MIB} MiB are needed'
+            f'only {free // MIB} MiB are free in the storage pool "{options.pool}"; {LEAST_FREE // MIB} MiB are needed',
+            hint="pymachine image prune   removes images that no machine uses",
         )
-
-
-def _disk_here(connection: Any, options: Options) -> Iterator[MachineError]:
-    """For a pool that will be made on this computer."""
-    if not options.local:
-        return
-    place = Storage(connection, options).folder()
-    while not os.path.isdir(place):
-        place = os.path.dirname(place)
-    found = os.statvfs(place)
-    if (free := found.f_bavail * found.f_frsize) < LEAST_FREE:
-        yield MissingRequirement(f"only {free // MIB} MiB are free in {place}; {LEAST_FREE // MIB} MiB are needed")
-
-
-def _memory(connection: Any, options: Options) -> Iterator[MachineError]:
-    total = connection.getInfo()[1] * MIB
-    if options.memory_bytes() > total:
-        yield InvalidOption(f"--libvirt-memory: {options.memory} is more than the host's {total // MIB} MiB")

@@ -19,7 +19,6 @@ from pymachine.drivers.libvirt.connection import libvirt, missing
 from pymachine.drivers.libvirt.options import Nic, Options
 from pymachine.drivers.libvirt.templating import xml
 
-MACHINES = {"x86_64": "q35", "aarch64": "virt", "riscv64": "virt", "ppc64le": "pseries", "s390x": "s390-ccw-virtio"}
 NESTED = {"Intel": "vmx", "AMD": "svm"}
 USER_SLOT = {"q35": "bus=pcie.0,addr=0x10", "pc": "bus=pci.0,addr=0x1e", "virt": "bus=pcie.0,addr=0x10"}
 """A slot that libvirt does not give away by itself: it fills root ports, or slots from 1 on."""
@@ -46,6 +45,11 @@ class Names:
         return f"{self.domain}-seed.iso"
 
     @property
+    def nvram(self) -> str:
+        """What UEFI keeps between boots; libvirt makes it at the first start."""
+        return f"{self.domain}-nvram.fd"
+
+    @property
     def console(self) -> str:
         return f"{self.domain}-console.log"
 
@@ -57,8 +61,8 @@ class Names:
         """Whether a volume belongs to the machine."""
         rest = volume.removeprefix(self.domain)
         return rest != volume and (
-            rest in (".qcow2", "-seed.iso")
-            or rest.startswith("-console.log")  # virtlogd(8) keeps older parts as .log.0 and so on
+            rest in (".qcow2", "-seed.iso", "-nvram.fd")
+            or rest.startswith(("-snapshot-", "-console.log"))  # virtlogd(8) keeps older parts as .log.0 and so on
             or (rest.startswith("-disk") and rest.endswith(".qcow2"))
         )
 
@@ -107,13 +111,15 @@ def describe(
     nics: Sequence[Nic],
     *,
     disks: Sequence[Disk],
-    seed: str,
-    console_log: str,
+    folder: str,
+    seed_url: str = "",
     forwards: Mapping[int, int] | None = None,
 ) -> str:
-    """The domain's XML. *forwards* are ports of this computer's loopback by the guest's, for a card of kind user."""
+    """The domain's XML. *folder* is the pool's, *forwards* are ports of this computer's loopback by the guest's, for
+    a card of kind user; with *seed_url* there is no seed disk."""
+    names = Names.of(context)
     arch = options.arch or host.architecture
-    machine = options.machine or MACHINES.get(arch, "virt")
+    machine = options.machine_of(host.architecture)
     shares = [
         {"source": share.source, "tag": f"share{number}", "read_only": share.read_only}
         for number, share in enumerate(options.shares())
@@ -121,7 +127,7 @@ def describe(
     user = next((nic for nic in nics if nic.kind == "user"), None)
     facts = {
         "type": options.domain_type,
-        "name": Names.of(context).domain,
+        "name": names.domain,
         "uuid": context.machine_id,
         "machine_name": context.name,
         "store_id": context.store_id,
@@ -133,12 +139,14 @@ def describe(
         "arch": arch,
         "machine": machine,
         "cpu_mode": options.cpu_mode or ("host-passthrough" if options.domain_type == "kvm" else "maximum"),
-        "nested_feature": NESTED.get(host.cpu_vendor, "") if options.nested and options.domain_type == "kvm" else "",
+        "nested_feature": _nested_feature(options, host),
         "disks": disks,
-        "seed": seed,
+        "seed": "" if seed_url else f"{folder}/{names.seed}",
+        "serial": _serial(context, seed_url),
+        "nvram": f"{folder}/{names.nvram}",
         "shares": shares,
         "nics": [nic for nic in nics if nic.kind != "user"],
-        "console_log": console_log,
+        "console_log": f"{folder}/{names.console}",
         # Of no use on QEMU's own network, and its socket's path is too long in some home directories.
         "agent": any(nic.kind != "user" for nic in nics),
         "forwards": _hostfwd(forwards or {}) if user else "",
@@ -146,6 +154,21 @@ def describe(
         "user_slot": next((slot for kind, slot in USER_SLOT.items() if kind in machine), USER_SLOT["pc"]),
     }
     return xml("domain", d=facts)
+
+
+def _serial(context: Context, seed_url: str) -> str:
+    """DMI's serial number pins cloud-init to its datasource NoCloud, so that it looks for no other cloud.
+
+    The word ``nocloud-net`` is that of older releases for data from a URL; newer ones know it still.
+    """
+    return f"ds=nocloud-net;i={context.machine_id};h={context.name};s={seed_url}" if seed_url else "ds=nocloud"
+
+
+def _nested_feature(options: Options, host: Host) -> str:
+    """The CPU feature that guests need for guests of their own; QEMU's emulated CPUs have AMD's."""
+    if not options.nested:
+        return ""
+    return NESTED.get(host.cpu_vendor, "") if options.domain_type == "kvm" else NESTED["AMD"]
 
 
 def _hostfwd(forwards: Mapping[int, int]) -> str:

@@ -7,23 +7,37 @@ finds all there is, whatever the record says.
 from __future__ import annotations
 
 import functools
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from pymachine.drivers.base import Context, Driver, Seen, Snapshot, State
-from pymachine.drivers.libvirt import batches, boot, console, domains, identity, networks, resizing, snapshots
+from pymachine.drivers.base import Context, Driver, Finding, Seen, Snapshot, State
+from pymachine.drivers.libvirt import (
+    batches,
+    boot,
+    console,
+    domains,
+    hosting,
+    identity,
+    networks,
+    resizing,
+    seeding,
+    snapshots,
+)
 from pymachine.drivers.libvirt import options as libvirt_options
 from pymachine.drivers.libvirt.addresses import Found
 from pymachine.drivers.libvirt.connection import connect, libvirt, told
+from pymachine.drivers.libvirt.copies import Copies
 from pymachine.drivers.libvirt.domains import Disk, Host, Names
 from pymachine.drivers.libvirt.images.fetch import obtain
 from pymachine.drivers.libvirt.images.library import Library, VMImage
 from pymachine.drivers.libvirt.options import Nic
 from pymachine.drivers.libvirt.storage import Storage
+from pymachine.drivers.options import build
 from pymachine.drivers.userdata import read_extra
-from pymachine.machine.errors import DeadlineExceeded, DriverError
+from pymachine.machine.errors import DeadlineExceeded, DriverError, InvalidOption
 from pymachine.machine.ssh.base import SSHEndpoint
 
 ENGINE_PORT = 2376
@@ -65,6 +79,15 @@ class LibvirtDriver(Driver):
     def _nics(self) -> list[Nic]:
         return domains.with_macs(self.options.networks(), self.context.machine_id)
 
+    @functools.cached_property
+    def _domain_type(self) -> str:
+        """``kvm`` or ``qemu``; told loudly when it is not what was hoped for."""
+        kind, why = hosting.resolve(self._connection, self.options, self._host)
+        if why:
+            self.context.report(f"NOTE: KVM does not run guests there: {why}")
+            self.context.report("NOTE: the machine is emulated in software, some ten times slower")
+        return kind
+
     @property
     def _user_nic(self) -> Nic | None:
         return next((nic for nic in self._nics if nic.kind == "user"), None)
@@ -74,6 +97,17 @@ class LibvirtDriver(Driver):
         from pymachine.drivers.libvirt import checks  # for create only; every other command does without
 
         checks.check(self.options)
+
+    @classmethod
+    def doctor(cls) -> list[Finding]:
+        """Each thing that a machine needs, with the options of the environment."""
+        from pymachine.drivers.libvirt import checks
+
+        try:
+            options = build(cls.name, cls.Options, {}, os.environ)
+        except InvalidOption as error:
+            return [Finding("problem", str(error))]
+        return checks.findings(options)
 
     def create(self) -> None:
         """Make and start the machine, or go on with an interrupted create."""
@@ -173,23 +207,25 @@ class LibvirtDriver(Driver):
 
     def snapshots(self) -> list[Snapshot]:
         """All, the oldest first."""
-        return snapshots.listed(self._require_domain())
+        return self._snapshots().listed()
 
     def create_snapshot(self, name: str) -> None:
         """Keep the state now, of a running machine with its memory."""
-        snapshots.create(self._require_domain(), name)
+        self._snapshots().create(name)
 
     def restore_snapshot(self, name: str) -> None:
         """Bring that state back; a machine that ran then runs, and answers, when this returns."""
-        domain = self._require_domain()
-        snapshots.restore(domain, name)
-        if domain.isActive():
+        self._snapshots().restore(name)
+        if self._require_domain().isActive():
             self.context.resources.update(self._boot(time.monotonic() + self.context.timeout))
             self.context.save()
 
     def remove_snapshot(self, name: str) -> None:
         """Forget that state."""
-        snapshots.remove(self._require_domain(), name)
+        self._snapshots().remove(name)
+
+    def _snapshots(self) -> snapshots.Inside | Copies:
+        return snapshots.of(self._require_domain(), self._storage, self._names)
 
     def attach_console(self, read: Callable[[], bytes], write: Callable[[bytes], None]) -> None:
         """The serial console of a running machine."""
@@ -211,6 +247,8 @@ class LibvirtDriver(Driver):
                 f'machine "{self.context.name}" runs; only the disk of a stopped one can be copied',
                 hint=f"pymachine stop {self.context.name}",
             )
+        if seeding.url_of(self._require_domain().XMLDesc()):
+            raise DriverError("a machine that got its data by SMBIOS has its identity on its disk; it cannot be copied")
         return {"clone_of": self._names.disk}
 
     def leftovers(self) -> list[str]:
@@ -287,6 +325,7 @@ class LibvirtDriver(Driver):
 
         private, public = identity.new_host_key(self.context.name)
         identity.keep_host_key(self.context.directory, public)
+        smbios = self.options.seed == "smbios"
         who = seed.Identity(
             self.context.machine_id,
             self.context.name,
@@ -299,20 +338,25 @@ class LibvirtDriver(Driver):
             list(domains.mounts(self.options)),
             read_extra(self.options.cloud_init, "--libvirt-cloud-init"),
             clone=bool(self.context.resources.get("clone_of")),
+            stays_at=seeding.IDENTITY if smbios else "",
         )
-        self._storage.upload(self._names.seed, seed.iso(seed.files(who)))
+        contents = seed.files(who)
+        if smbios:
+            seeding.keep(self.context.directory, contents)
+        else:
+            self._storage.upload(self._names.seed, seed.iso(contents))
         return {}
 
     def _define(self) -> dict[str, Any]:
         forwards = domains.free_ports(self.options.ssh_port, ENGINE_PORT) if self._user_nic else {}
         text = domains.describe(
-            self.options,
+            replace(self.options, domain_type=self._domain_type),
             self.context,
             self._host,
             self._nics,
             disks=list(self._disks()),
-            seed=self._storage.path(self._names.seed),
-            console_log=f"{self._storage.folder()}/{self._names.console}",
+            folder=self._storage.folder(),
+            seed_url=seeding.new_url(self._connection, self._nics[0]) if self.options.seed == "smbios" else "",
             forwards=forwards,
         )
         domain = self._connection.defineXML(text)
@@ -329,6 +373,19 @@ class LibvirtDriver(Driver):
     def _boot(self, deadline: float) -> dict[str, Any]:
         """Start unless running, and wait for the address and for SSH."""
         domain = self._require_domain()
+        if self.options.wait:
+            deadline = time.monotonic() + self.options.wait
+        contents = seeding.kept(self.context.directory)
+        if not contents:
+            return self._come_up(domain, deadline)
+        domains.destroy(domain)  # one that asked for its data in vain does not ask again
+        with seeding.served(seeding.url_of(domain.XMLDesc()), contents) as served:
+            found = self._come_up(domain, deadline)
+            served.wait(deadline, self._console_end)
+        seeding.forget(self.context.directory)
+        return found
+
+    def _come_up(self, domain: Any, deadline: float) -> dict[str, Any]:
         self._power_on(domain)
         forwards = self._forwards()
         if forwards:

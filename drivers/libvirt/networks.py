@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
@@ -12,7 +13,7 @@ from pymachine.drivers.libvirt.connection import libvirt, missing, told
 from pymachine.drivers.libvirt.options import Nic
 from pymachine.drivers.libvirt.templating import xml
 from pymachine.drivers.local import host
-from pymachine.machine.errors import DriverError, MissingRequirement
+from pymachine.machine.errors import DriverError, InvalidOption, MachineError, MissingRequirement
 
 CANDIDATES = [f"192.168.{third}.0/24" for third in range(122, 150)] + [f"10.95.{third}.0/24" for third in range(64)]
 """libvirt's usual network first; then what routers, clouds and Docker seldom use."""
@@ -28,15 +29,48 @@ def find(connection: Any, name: str) -> Any | None:
         raise
 
 
-def problem(connection: Any, name: str) -> MissingRequirement | None:
-    """Why a network cannot be used and will not be made."""
-    if find(connection, name) is not None or name == "default":
-        return None
-    known = ", ".join(sorted(network.name() for network in connection.listAllNetworks())) or "none"
-    return MissingRequirement(
-        f'--libvirt-network: libvirt has no network "{name}"; it has: {known}',
-        hint="virsh net-list --all   shows them; only the network default is made when it is missing",
-    )
+def as_it_is(connection: Any, nic: Nic) -> str:
+    """What there is of a network, in words."""
+    network = find(connection, nic.source)
+    if network is None:
+        return f'the network "{nic.source}" is made when it is first needed'
+    if not network.isActive():
+        return f'the network "{nic.source}" is started when it is first needed'
+    later = "" if network.autostart() else "; it will start with its host from the next create on"
+    return f'the network "{nic.source}" is active on {network.bridgeName()}{later}'
+
+
+def problems(connection: Any, nic: Nic, *, local: bool) -> Iterator[MachineError]:
+    """Why a card cannot be connected."""
+    if nic.kind == "network":
+        yield from _network_problems(connection, nic)
+    elif nic.kind in ("bridge", "macvtap") and local:
+        yield from _device_problems(nic)
+
+
+def _network_problems(connection: Any, nic: Nic) -> Iterator[MachineError]:
+    network = find(connection, nic.source)
+    if network is None and nic.source != "default":
+        known = ", ".join(sorted(other.name() for other in connection.listAllNetworks())) or "none"
+        yield MissingRequirement(
+            f'--libvirt-network: libvirt has no network "{nic.source}"; it has: {known}',
+            hint="virsh net-list --all   shows them; only the network default is made when it is missing",
+        )
+    if network is not None and nic.address:
+        try:
+            check_free(network.XMLDesc(), nic, IPv4Interface(nic.address).ip)
+        except DriverError as error:
+            yield InvalidOption(f"--libvirt-network: {error}")
+
+
+def _device_problems(nic: Nic, devices: Path = Path("/sys/class/net")) -> Iterator[MachineError]:
+    """Of network devices of this computer."""
+    if not (devices / nic.source).exists():
+        yield MissingRequirement(
+            f'--libvirt-network: this computer has no network device "{nic.source}"', hint="ip link   shows them"
+        )
+    elif nic.kind == "bridge" and not (devices / nic.source / "bridge").exists():
+        yield InvalidOption(f'--libvirt-network: "{nic.source}" is no bridge; macvtap:{nic.source} connects to it')
 
 
 def ensure(connection: Any, name: str, *, local: bool) -> None:
@@ -131,7 +165,7 @@ def reserve(connection: Any, nic: Nic, name: str) -> None:
         network = find(connection, nic.source)
         if network is None:
             raise MissingRequirement(f'libvirt has no network "{nic.source}"')
-        _check_free(network.XMLDesc(), nic, address)
+        check_free(network.XMLDesc(), nic, address)
         if nic.mac not in reservations(network.XMLDesc()):
             _update(network, "VIR_NETWORK_UPDATE_COMMAND_ADD_LAST", nic, name, address)
 
@@ -159,7 +193,8 @@ def reservations(network_xml: str) -> dict[str, IPv4Address]:
     return {host.get("mac", ""): IPv4Address(host.get("ip", "")) for host in hosts if host.get("mac")}
 
 
-def _check_free(network_xml: str, nic: Nic, address: IPv4Address) -> None:
+def check_free(network_xml: str, nic: Nic, address: IPv4Address) -> None:
+    """Raise `DriverError` for an address that does not belong to the network, or is another card's."""
     subnets = addresses(network_xml)
     if not any(address in subnet.network and address != subnet.ip for subnet in subnets):
         shown = ", ".join(str(subnet.network) for subnet in subnets)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -16,6 +16,7 @@ MIB, GIB = 1 << 20, 1 << 30
 SUFFIXES = {"": 1, "k": 1 << 10, "m": MIB, "g": GIB, "t": 1 << 40}
 LEAST_MEMORY = 256 * MIB
 LEAST_DISK = GIB
+MACHINES = {"x86_64": "q35", "aarch64": "virt", "riscv64": "virt", "ppc64le": "pseries", "s390x": "s390-ccw-virtio"}
 CPU_MODES = ("", "host-passthrough", "host-model", "maximum")
 NIC_MODELS = ("virtio", "e1000", "e1000e", "rtl8139")
 NETWORK_KINDS = ("network", "bridge", "macvtap", "user")
@@ -41,7 +42,11 @@ class Options:
     memory: str = option("2g", "memory such as 2g or 512m", env="LIBVIRT_MEMORY", metavar="SIZE")
     disk: str = option("20g", "size of the disk, which grows as it is used", env="LIBVIRT_DISK", metavar="SIZE")
     extra_disk: tuple[str, ...] = option((), "size of a further, empty disk", env="LIBVIRT_EXTRA_DISK", metavar="SIZE")
-    domain_type: str = option("kvm", "kvm, or qemu for (slow) software emulation", env="LIBVIRT_DOMAIN_TYPE")
+    domain_type: str = option(
+        "kvm",
+        "kvm, qemu for (slow) software emulation, or auto: kvm where it works, else qemu",
+        env="LIBVIRT_DOMAIN_TYPE",
+    )
     cpu_mode: str = option(
         "", "host-passthrough, host-model or maximum; what suits the domain type if empty", env="LIBVIRT_CPU_MODE"
     )
@@ -62,9 +67,16 @@ class Options:
     share_type: str = option("virtiofs", "virtiofs or 9p", env="LIBVIRT_SHARE_TYPE")
     hugepages: bool = option(False, "back the memory with huge pages of the host", env="LIBVIRT_HUGEPAGES")
     autostart: bool = option(False, "start the machine with its host", env="LIBVIRT_AUTOSTART")
+    seed: str = option("disk", "how cloud-init gets its data: disk, or smbios", env="LIBVIRT_SEED")
     cloud_init: str = option("", "cloud-config file to merge with ours", env="LIBVIRT_CLOUD_INIT", metavar="FILE")
     ssh_user: str = option("pymachine", "user for SSH, made with sudo rights", env="LIBVIRT_SSH_USER")
     ssh_port: int = option(22, "port of the image's SSH server", env="LIBVIRT_SSH_PORT")
+    wait: int = option(
+        0,
+        "seconds that a started machine has for its address and SSH; what --timeout leaves if 0",
+        env="LIBVIRT_WAIT",
+        metavar="SECONDS",
+    )
 
     @property
     def local(self) -> bool:
@@ -75,6 +87,10 @@ class Options:
     def session(self) -> bool:
         """Whether it is the user's own libvirt, which has no networks but QEMU's own."""
         return urlsplit(self.uri).path == "/session"
+
+    def machine_of(self, host_architecture: str) -> str:
+        """The machine type: the usual one for the guest's architecture unless one is given."""
+        return self.machine or MACHINES.get(self.arch or host_architecture, "virt")
 
     def networks(self) -> list[Nic]:
         """The network cards; QEMU's own network for the session, else the network ``default`` when none is given."""
@@ -114,11 +130,14 @@ class Options:
             yield f"--libvirt-cpus: {self.cpus} is less than 1"
         if not 1 <= self.ssh_port <= 65535:
             yield f"--libvirt-ssh-port: {self.ssh_port} is not a port"
+        if self.wait < 0:
+            yield f"--libvirt-wait: {self.wait} is less than 0"
         for flag, value, allowed in (
-            ("domain-type", self.domain_type, ("kvm", "qemu")),
+            ("domain-type", self.domain_type, ("kvm", "qemu", "auto")),
             ("cpu-mode", self.cpu_mode, CPU_MODES),
             ("firmware", self.firmware, ("bios", "uefi")),
             ("share-type", self.share_type, ("virtiofs", "9p")),
+            ("seed", self.seed, ("disk", "smbios")),
         ):
             if value not in allowed:
                 yield f"--libvirt-{flag}: {value!r} is none of {', '.join(word for word in allowed if word)}"
@@ -148,8 +167,19 @@ class Options:
             yield "--libvirt-pool-path must be given for the session of another computer"
         if self.cpu_mode.startswith("host-") and self.domain_type == "qemu":
             yield f"--libvirt-cpu-mode: {self.cpu_mode} needs KVM"
+        if self.seed == "smbios":
+            yield from self._smbios_problems(cards)
         if self.share and self.share_type == "virtiofs" and self.session:
             yield "--libvirt-share-type: virtiofs does not work in the session; use 9p"
+
+    def _smbios_problems(self, cards: Sequence[Nic]) -> Iterator[str]:
+        """The machine fetches its data from this process, by DHCP and its first card, before anything else is known."""
+        if not self.local:
+            yield "--libvirt-seed: smbios needs libvirt on this computer, from which the machine gets its data"
+        if cards[0].kind == "macvtap":
+            yield "--libvirt-seed: smbios does not work by macvtap, on which this computer cannot be reached"
+        if any(card.address and card.kind != "network" for card in cards):
+            yield "--libvirt-seed: smbios sets the first network card up, by DHCP; use the disk for static addresses"
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +249,8 @@ def _checked(nic: Nic) -> Nic:
         raise InvalidOption(f"--libvirt-network: {error}") from None
     if nic.address and "/" not in nic.address:
         raise InvalidOption(f"--libvirt-network: address={nic.address} lacks the prefix length, as in 192.0.2.7/24")
+    if nic.kind == "network" and ":" in nic.address:
+        raise InvalidOption(f"--libvirt-network: address={nic.address} is no IPv4 address, which alone can be kept")
     if nic.kind == "user" and nic.address:
         raise InvalidOption("--libvirt-network: user gives its machine an address by itself")
     return nic

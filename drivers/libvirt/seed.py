@@ -37,10 +37,13 @@ class Identity:
     """The user's own cloud-init data."""
     clone: bool = False
     """Whether the disk is a copy of another machine's, whose machine-id must not be kept (machine-id(5))."""
+    stays_at: str = ""
+    """A file of the machine in which its identity stays, for data that can be had only once."""
 
 
 def files(identity: Identity) -> dict[str, str]:
     """The three files by name."""
+    meta_data = cloud_config("meta-data", instance_id=identity.machine_id, hostname=identity.hostname)
     ours = cloud_config(
         "user-data",
         hostname=identity.hostname,
@@ -50,10 +53,11 @@ def files(identity: Identity) -> dict[str, str]:
         host_public_key=identity.host_public_key,
         clone=identity.clone,
         mounts=[list(mount) for mount in identity.mounts],
+        files={identity.stays_at: meta_data} if identity.stays_at else {},
     )
     return {
         "user-data": merged(ours, identity.extra) if identity.extra else ours,
-        "meta-data": cloud_config("meta-data", instance_id=identity.machine_id, hostname=identity.hostname),
+        "meta-data": meta_data,
         "network-config": cloud_config("network-config", nics=[_network(nic) for nic in identity.nics]),
     }
 

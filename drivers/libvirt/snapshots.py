@@ -1,4 +1,4 @@
-"""Snapshots of domains, kept inside their qcow2 disks; of a running one with its memory."""
+"""Snapshots of machines: inside their qcow2 disks, of a running one with its memory; with UEFI, copies of the disks."""
 
 from __future__ import annotations
 
@@ -8,39 +8,50 @@ from xml.etree import ElementTree
 
 from pymachine.drivers.base import Snapshot
 from pymachine.drivers.libvirt.connection import libvirt, missing, told
+from pymachine.drivers.libvirt.copies import Copies
+from pymachine.drivers.libvirt.domains import Names
+from pymachine.drivers.libvirt.storage import Storage
 from pymachine.drivers.libvirt.templating import xml
 from pymachine.machine.errors import DriverError
 
 
-def listed(domain: Any) -> list[Snapshot]:
-    """All, the oldest first."""
-    with told("listing the snapshots"):
-        found = [_read(snapshot.getXMLDesc()) for snapshot in domain.listAllSnapshots()]
-    return sorted(found, key=lambda snapshot: snapshot.created)
+class Inside:
+    """The snapshots of one machine, kept by libvirt inside its disks."""
+
+    def __init__(self, domain: Any) -> None:
+        self._domain = domain
+
+    def listed(self) -> list[Snapshot]:
+        """All, the oldest first."""
+        with told("listing the snapshots"):
+            found = [_read(snapshot.getXMLDesc()) for snapshot in self._domain.listAllSnapshots()]
+        return sorted(found, key=lambda snapshot: snapshot.created)
+
+    def create(self, name: str) -> None:
+        """Keep the state now, of a running machine with its memory."""
+        if _find(self._domain, name) is not None:
+            raise DriverError(f'there is a snapshot "{name}" already')
+        with told(f'making the snapshot "{name}"'):
+            self._domain.snapshotCreateXML(xml("snapshot", name=name, disks=_disks(self._domain)))
+
+    def restore(self, name: str) -> None:
+        """Bring that state back."""
+        snapshot = _require(self._domain, name)
+        with told(f'restoring the snapshot "{name}"'):
+            self._domain.revertToSnapshot(snapshot)
+
+    def remove(self, name: str) -> None:
+        """Forget that state."""
+        snapshot = _require(self._domain, name)
+        with told(f'removing the snapshot "{name}"'):
+            snapshot.delete()
 
 
-def create(domain: Any, name: str) -> None:
-    """Keep the state now."""
-    if _find(domain, name) is not None:
-        raise DriverError(f'there is a snapshot "{name}" already')
-    if ElementTree.fromstring(domain.XMLDesc()).find("os/loader[@type='pflash']") is not None:
-        raise DriverError("machines with UEFI cannot have snapshots: libvirt cannot keep their NVRAM")
-    with told(f'making the snapshot "{name}"'):
-        domain.snapshotCreateXML(xml("snapshot", name=name, disks=_disks(domain)))
-
-
-def restore(domain: Any, name: str) -> None:
-    """Bring that state back."""
-    snapshot = _require(domain, name)
-    with told(f'restoring the snapshot "{name}"'):
-        domain.revertToSnapshot(snapshot)
-
-
-def remove(domain: Any, name: str) -> None:
-    """Forget that state."""
-    snapshot = _require(domain, name)
-    with told(f'removing the snapshot "{name}"'):
-        snapshot.delete()
+def of(domain: Any, storage: Storage, names: Names) -> Inside | Copies:
+    """A machine's snapshots, by the way in which its host can keep them."""
+    flash = ElementTree.fromstring(domain.XMLDesc()).find("os/loader[@type='pflash']") is not None
+    uefi = ElementTree.fromstring(domain.XMLDesc()).find("os[@firmware='efi']") is not None
+    return Copies(storage, names, domain) if flash or uefi else Inside(domain)
 
 
 def _find(domain: Any, name: str) -> Any | None:

@@ -133,16 +133,20 @@ class Storage:
                 volume = self._make_volume(name, size, "qcow2", **backing)
             return str(volume.path())
 
-    def copy(self, name: str, original: str) -> str:
-        """A disk with the content of another, standing alone, in place of one that a crash left half copied; the
-        copy is made where the pool is. Its path."""
-        with told(f"copying the disk {original}"):
+    def copy(self, name: str, original: str, *, whole: bool = True) -> str:
+        """A volume with the content of another, in place of one that a crash left half copied; the copy is made where
+        the pool is. It stands alone, or with *whole* false is made over what the original is made over. Its path."""
+        with told(f"copying the volume {original}"):
             source = self.volume(original)
             if source is None:
-                raise DriverError(f"the disk {original}, which is to be copied, is gone from the storage pool")
+                raise DriverError(f"the volume {original}, which is to be copied, is gone from the storage pool")
             self.delete(name)
-            size = source.info()[1]
-            text = xml("volume", name=name, capacity=size, format="qcow2", mode="", backing="", backing_format="")
+            described = source.XMLDesc()
+            backing = {"backing": "", "backing_format": ""}
+            if not whole:
+                backing = {"backing": backing_path(described), "backing_format": backing_format(described)}
+            kind = "qcow2" if whole else volume_format(described)
+            text = xml("volume", name=name, capacity=source.info()[1], format=kind, mode="", **backing)
             pool = source.storagePoolLookupByVolume()
             return str(_patiently(lambda: pool.createXMLFrom(text, source, 0)).path())
 
@@ -272,6 +276,12 @@ def target_path(pool_xml: str) -> str:
 def pool_kind(pool_xml: str) -> str:
     """``dir``, ``logical``…"""
     return ElementTree.fromstring(pool_xml).get("type", "")
+
+
+def volume_format(volume_xml: str) -> str:
+    """``qcow2``, ``raw``…"""
+    kind = ElementTree.fromstring(volume_xml).find("target/format")
+    return kind.get("type", "") if kind is not None else "raw"
 
 
 def backing_path(volume_xml: str) -> str:

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
 import struct
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO
 from urllib.parse import urlsplit
 
 from pymachine.drivers.libvirt.images import catalogue
+from pymachine.drivers.libvirt.images.download import download, read
 from pymachine.drivers.libvirt.images.library import Library, VMImage
 from pymachine.drivers.local.faults import told
 from pymachine.machine.errors import DriverError, InvalidOption
 
 CHUNK = 1 << 20
-SILENCE_SECONDS = 60
-MOST_LISTING = 1 << 20
 COMPRESSED = {
     b"\xfd7zXZ": "xz",
     b"\x1f\x8b": "gzip",
@@ -57,8 +52,8 @@ def obtain(
         return found
     with told("fetching the image"):
         if official := catalogue.find(name, architecture):
-            listing = _read(official.checksums)
-            return _take(name, official.url, catalogue.pick(listing, official.url), architecture, report, library)
+            checksum = catalogue.pick(read(official.checksums), official.url, official.checksums)
+            return _take(name, official.url, checksum, architecture, report, library)
         if is_url(name):
             if not checksum:
                 raise InvalidOption("--libvirt-image-checksum must be given for an image given by its URL")
@@ -82,8 +77,12 @@ def _take(
             return found
         report(f"Fetching {source}")
         disk = place / "disk.img"
-        with _open(source) as incoming, open(disk, "wb") as file:
-            _copy(incoming, file, checksum, source)
+        if is_url(source):
+            part = library.part(origin)
+            download(source, part, checksum, report)
+            os.replace(part, disk)
+        else:
+            _copy(source, disk, checksum)
         kind, size = inspect(disk)
         return library.add(disk, name, format=kind, virtual_size=size, architecture=architecture, source=origin)
 
@@ -94,33 +93,13 @@ def _file_origin(path: str) -> str:
     return f"{path}#{found.st_size}-{found.st_mtime_ns}"
 
 
-@contextlib.contextmanager
-def _open(source: str) -> Iterator[BinaryIO]:
-    if not is_url(source):
-        with open(source, "rb") as file:
-            yield file
-        return
-    try:
-        with urllib.request.urlopen(source, timeout=SILENCE_SECONDS) as answer:
-            yield answer
-    except urllib.error.URLError as error:
-        raise DriverError(
-            f"cannot fetch {source}: {error.reason}",
-            hint="a file from elsewhere can be used as well: --libvirt-image /path/to/image.qcow2",
-        ) from error
-
-
-def _read(url: str) -> str:
-    with _open(url) as answer:
-        return answer.read(MOST_LISTING).decode("utf-8", "replace")
-
-
-def _copy(incoming: BinaryIO, file: BinaryIO, checksum: str, source: str) -> None:
+def _copy(source: str, disk: Path, checksum: str) -> None:
     algorithm, _, wanted = checksum.partition(":")
     digest = hashlib.new(algorithm or "sha256")
-    while chunk := incoming.read(CHUNK):
-        digest.update(chunk)
-        file.write(chunk)
+    with open(source, "rb") as incoming, open(disk, "wb") as file:
+        while chunk := incoming.read(CHUNK):
+            digest.update(chunk)
+            file.write(chunk)
     if wanted and digest.hexdigest() != wanted:
         raise DriverError(f"{source} is not what its checksum says: {algorithm} is {digest.hexdigest()}")
 

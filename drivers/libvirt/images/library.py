@@ -6,7 +6,8 @@
     ├── <sha256 of disk.img>/       never changed; a pool's copy bears the same digest in its name
     │   ├── disk.img
     │   └── image.json
-    └── .adding-*                   swept by the next addition
+    ├── .adding-*                   swept by the next addition
+    └── .part-*                     what has come of a file so far; swept when nobody goes on with it
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import hashlib
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass
@@ -27,6 +29,7 @@ from pymachine.machine.errors import DriverError
 
 SYSTEM_ROOT = Path("/var/lib/pymachine/vm-images")
 SHORTEST_PREFIX = 4
+PART_SECONDS = 7 * 24 * 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +113,13 @@ class Library:
             yield place
         finally:
             shutil.rmtree(place)
+
+    def part(self, source: str) -> Path:
+        """Where a file from *source* grows; parts that nobody has gone on with are swept. The lock must be held."""
+        for left in self.root.glob(".part-*"):
+            if time.time() - left.stat().st_mtime > PART_SECONDS:
+                left.unlink()
+        return self.root / f".part-{hashlib.sha256(source.encode()).hexdigest()[:32]}"
 
     def add(self, disk: Path, name: str, *, format: str, virtual_size: int, architecture: str, source: str) -> VMImage:
         """Take in a file of the scratch folder under its digest; the name is taken from an older image."""

@@ -58,8 +58,7 @@ def test_domains(changes: dict[str, Any], tmp_path: Path) -> None:
         Host("x86_64", "Intel"),
         nics,
         disks=disks,
-        seed="/pool/seed.iso",
-        console_log="/pool/console.log",
+        folder="/pool",
         forwards=forwards,
     )
 
