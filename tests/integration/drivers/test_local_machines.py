@@ -23,6 +23,7 @@ from pymachine.drivers.local.layout import Layout, veth_name
 from pymachine.drivers.local.options import Options
 from pymachine.drivers.local.subnets import Leases
 from pymachine.machine.errors import DeadlineExceeded, DriverError, InvalidOption, PreCreateCheckFailed
+from support import localroot
 from support.localmachine import LocalMachine, local_machine, traces
 
 pytestmark = pytest.mark.root
@@ -395,6 +396,23 @@ def test_own_subnet_is_used_and_a_taken_one_refused() -> None:
                 third.driver.pre_create_check()
             with pytest.raises(InvalidOption, match="overlaps"):
                 third.create()
+
+
+def test_a_subnet_is_another_roots_also_without_its_address_which_comes_back() -> None:
+    """Some network managers take addresses away that they did not give."""
+    with local_machine() as machine:
+        machine.create()
+        lease = Leases(Layout.from_environment()).find(machine.bench.machine_id)
+        assert lease is not None
+        run("ip", "address", "flush", "dev", lease.bridge)
+        with localroot.local_root(), local_machine("m2") as other:
+            other.create()
+            theirs = Leases(Layout.from_environment()).find(other.bench.machine_id)
+            assert theirs is not None
+            assert not theirs.subnet.overlaps(lease.subnet)
+        machine.driver.stop()
+        machine.driver.start()
+        assert machine.ssh("hostname") == "m1"
 
 
 def test_a_machine_that_cannot_boot_says_why() -> None:
