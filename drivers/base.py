@@ -19,7 +19,6 @@ import enum
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
 
@@ -116,6 +115,9 @@ class Context:
     """Tell the user of progress: one short line."""
     timeout: float = 300.0
     """Seconds that one call may wait in all."""
+    expires_at: str = ""
+    """When the machine is to be removed by itself (RFC 3339, UTC); empty: never. This computer sees to it when it runs
+    then; a driver whose host can go by itself makes it so in `Driver.create`, for the case that it does not."""
 
 
 class Driver(ABC):
@@ -177,11 +179,6 @@ class Driver(ABC):
 
     def renamed(self) -> None:
         """The machine's name has changed to the context's: bring names outside up to date; fine when they are."""
-        return None
-
-    def expire(self, at: datetime) -> None:
-        """The host is to go by itself at *at* (aware), even when nobody runs pymachine any more: ask the outside to see
-        to it, where it can. Only called after `create`; a process on this computer removes the machine too."""
         return None
 
     @abstractmethod
@@ -293,4 +290,17 @@ class Collects(Protocol):
 
     def discard(self, things: Sequence[Belonging]) -> None:
         """Remove them; fine when they are gone."""
+        ...
+
+
+@runtime_checkable
+class Regional(Protocol):
+    """A power of drivers whose outside has several regions, of which the options name one."""
+
+    def regions(self) -> Sequence[str]:
+        """Names of all that may be used. Raises `DriverError`."""
+        ...
+
+    def in_region(self, region: str) -> Driver:
+        """The same driver, looking at another region."""
         ...

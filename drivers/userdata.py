@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from datetime import UTC, datetime
 from email.message import Message
 from email.mime.multipart import MIMEMultipart
 from email.mime.text import MIMEText
 from pathlib import Path
+from typing import Any
 
 from pymachine.machine.errors import InvalidOption
 
@@ -20,6 +22,33 @@ KINDS = {
 """First lines of user data and their MIME subtypes."""
 MERGE = "list(append)+dict(no_replace,recurse_list)+str()"
 """The user's lists are added to ours; where both set a value, ours stands."""
+
+
+EXPIRY = "/etc/systemd/system/pymachine-expiry"
+"""The units that turn a host off, less their suffixes."""
+
+
+def power_off_at(moment: str) -> dict[str, Any]:
+    """The cloud-config that makes a host turn itself off at *moment* (RFC 3339), or at its next start when it is off
+    then, whoever is there to see to it. Source: systemd.timer(5)."""
+    at = datetime.fromisoformat(moment).astimezone(UTC)
+    service = (
+        "[Unit]\nDescription=Turn this machine off: its time is over\n\n"
+        "[Service]\nType=oneshot\nExecStart=systemctl --no-block poweroff\n"
+    )
+    timer = (
+        "[Unit]\nDescription=The end of this machine's time\n\n"
+        f"[Timer]\nOnCalendar={at:%Y-%m-%d %H:%M:%S} UTC\nPersistent=true\nAccuracySec=1s\n\n"
+        "[Install]\nWantedBy=timers.target\n"
+    )
+    files = {f"{EXPIRY}.service": service, f"{EXPIRY}.timer": timer}
+    return {
+        "write_files": [{"path": path, "content": content} for path, content in files.items()],
+        "runcmd": [
+            ["systemctl", "daemon-reload"],
+            ["systemctl", "enable", "--now", "pymachine-expiry.timer"],
+        ],
+    }
 
 
 def read_extra(path: str, flag: str) -> str:

@@ -109,6 +109,7 @@ class Machine:
             journal=self.store.journal(self.name),
             report=self._noting(report),
             timeout=timeout,
+            expires_at=self.record.expires_at,
         )
 
     def _noting(self, report: Report) -> Callable[[str], None]:

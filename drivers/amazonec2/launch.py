@@ -50,6 +50,8 @@ class Parts:
     key_name: str
     """Empty when the key comes by other ways."""
     user_data: str
+    expires_at: str = ""
+    """When the instance turns itself off, and is to be gone with that; empty: never."""
 
 
 def parameters(plan: Plan, options: Options, parts: Parts, way: Way, client_token: str) -> dict[str, Any]:
@@ -69,7 +71,8 @@ def parameters(plan: Plan, options: Options, parts: Parts, way: Way, client_toke
         "TagSpecifications": [tags.specification(kind, plan.tags) for kind in _tagged(way)],
         **({"KeyName": parts.key_name} if parts.key_name else {}),
         **({"UserData": parts.user_data} if parts.user_data else {}),
-        **dict(_optional(options, way)),
+        **({"InstanceInitiatedShutdownBehavior": "terminate"} if parts.expires_at else {}),
+        **dict(_optional(options, way, parts.expires_at)),
     }
 
 
@@ -98,7 +101,7 @@ def _encrypted(options: Options) -> dict[str, Any]:
     return {"Encrypted": True, **({"KmsKeyId": options.kms_key} if options.kms_key else {})}
 
 
-def _optional(options: Options, way: Way) -> Iterator[tuple[str, Any]]:
+def _optional(options: Options, way: Way, expires_at: str) -> Iterator[tuple[str, Any]]:
     if options.use_ebs_optimized_instance:
         yield "EbsOptimized", True
     if options.iam_instance_profile:
@@ -114,7 +117,7 @@ def _optional(options: Options, way: Way) -> Iterator[tuple[str, Any]]:
     if options.launch_template:
         yield "LaunchTemplate", _template(options.launch_template)
     if way.spot:
-        yield "InstanceMarketOptions", {"MarketType": "spot", "SpotOptions": _spot(options)}
+        yield "InstanceMarketOptions", {"MarketType": "spot", "SpotOptions": _spot(options, expires_at)}
 
 
 def _template(text: str) -> dict[str, str]:
@@ -123,11 +126,13 @@ def _template(text: str) -> dict[str, str]:
     return {key: name, "Version": version or "$Default"}
 
 
-def _spot(options: Options) -> dict[str, Any]:
-    """An interruption that does not end the instance needs a request that stays open."""
+def _spot(options: Options, expires_at: str) -> dict[str, Any]:
+    """An interruption that does not end the instance needs a request that stays open; until the machine's time is over,
+    lest there be another instance after that."""
     ends = options.spot_interruption == "terminate"
     return {
         "SpotInstanceType": "one-time" if ends else "persistent",
         "InstanceInterruptionBehavior": options.spot_interruption,
+        **({"ValidUntil": expires_at} if expires_at and not ends else {}),
         **({"MaxPrice": options.spot_price} if options.spot_price else {}),
     }

@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import json
 
-from pymachine.drivers.userdata import merged, read_extra
+from pymachine.drivers.userdata import merged, power_off_at, read_extra
 from pymachine.machine.errors import InvalidOption
 
 MOST_BYTES = 16384
 """EC2 takes no more (RunInstances, UserData)."""
 
 
-def user_data(*, name: str, public_key: str, make_user: str, extra_path: str) -> str:
-    """Our cloud-config, merged with the user's file. *make_user* is made with sudo rights, unless empty.
+def user_data(*, name: str, public_key: str, make_user: str, extra_path: str, expires_at: str = "") -> str:
+    """Our cloud-config, merged with the user's file. *make_user* is made with sudo rights, unless empty. At
+    *expires_at*, unless empty, the host turns itself off.
 
     Raises `InvalidOption` for a file that cannot be used.
     """
@@ -32,6 +33,8 @@ def user_data(*, name: str, public_key: str, make_user: str, extra_path: str) ->
                 "ssh_authorized_keys": [public_key],
             },
         ]
+    if expires_at:
+        ours |= power_off_at(expires_at)
     extra = read_extra(extra_path, "--amazonec2-userdata")
     text = f"#cloud-config\n{json.dumps(ours, indent=1)}\n"  # JSON is YAML
     text = merged(text, extra) if extra else text

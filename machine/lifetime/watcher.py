@@ -1,8 +1,10 @@
-"""The process that removes machines when their time is over, whether or not anybody runs pymachine then.
+"""Remove machines when their time is over, whether or not anybody runs pymachine then.
 
-There is one for a store, as long as the store has machines that expire. It looks at the clock again and again instead
-of sleeping until the moment, since computers sleep and clocks are set. A removal that fails is tried again. After a
-reboot the next command that opens the store starts it anew.
+Where systemd runs, a timer of it starts this when the time has come (`pymachine.machine.lifetime.timer`). Elsewhere,
+and where a removal may need secrets of the environment, it is a process, one for a store, as long as the store has
+machines that expire. That looks at the clock again and again instead of sleeping until the moment, since computers
+sleep and clocks are set; after a reboot the next command that opens the store starts it anew. A removal that fails is
+tried again.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from pymachine.machine.errors import MachineError, MachineNotFound, StoreBusy
+from pymachine.machine.lifetime import timer
 from pymachine.machine.lifetime.duration import parse_moment
 from pymachine.machine.operations.report import Silent
 from pymachine.store.base import Store
@@ -33,21 +36,29 @@ _children: list[subprocess.Popen[bytes]] = []
 """Kept, so that nobody complains of processes that are not waited for."""
 
 
-def ensure_watched(store: Store) -> None:
-    """Start the store's watcher if there are machines that expire and none is running. Never fails: whoever calls has
-    other things to do."""
+def ensure_watched(store: Store, environ: Mapping[str, str] | None = None) -> None:
+    """See to it that machines that expire are removed: by the store's timer, or by its watcher, which is started if
+    none is running. Never fails: whoever calls has other things to do."""
     if not (store.location and store.expiring()):
         return
+    environ = os.environ if environ is None else environ
+    with contextlib.suppress(MachineError, OSError):
+        if timer.keep(store, environ) and not timer.needs_this_environment(environ):
+            return
     with contextlib.suppress(MachineError, OSError), store.watch():
         _children.append(_start(store.location))
 
 
-def _start(location: str) -> subprocess.Popen[bytes]:
+def _open_log(location: str) -> int:
     path = Path(location) / "expiry.log"
     with contextlib.suppress(OSError):
         if path.stat().st_size > LARGEST_LOG:
             path.unlink()
-    log = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+
+
+def _start(location: str) -> subprocess.Popen[bytes]:
+    log = _open_log(location)
     try:
         return subprocess.Popen(
             [sys.executable, "-P", "-m", "pymachine.machine.lifetime.watcher", location],
@@ -73,6 +84,21 @@ def watch(store: Store) -> None:
         # Who marked a machine since the last look saw us watching; so look once more now that we do not.
 
 
+def settle_due(store: Store) -> None:
+    """Remove what is over by now, trying again until it is gone, or somebody else has done it; then put the store's
+    timer away if nothing expires any more."""
+    while _over(store):
+        with contextlib.suppress(StoreBusy), store.watch(wait=RETRY):
+            _Watch(store).finish()
+            break
+    timer.keep(store, os.environ)
+
+
+def _over(store: Store) -> set[str]:
+    now = datetime.now(UTC)
+    return {name for name, at in store.expiring().items() if may_be_past(at, now)}
+
+
 class _Watch:
     """The machines of a store, and when each is to be looked at again."""
 
@@ -88,17 +114,27 @@ class _Watch:
             if self._store.expiring():
                 time.sleep(POLL)
 
+    def finish(self) -> None:
+        """What is over now, and no more."""
+        pending = _over(self._store)
+        while pending:
+            pending = {name for name in pending if not self._settle(name)}
+            if pending:
+                time.sleep(RETRY)
+
     def _due(self, moments: Mapping[str, str]) -> list[str]:
         now, clock = datetime.now(UTC), time.monotonic()
         return [name for name, at in moments.items() if may_be_past(at, now) and self._again.get(name, 0.0) <= clock]
 
-    def _settle(self, name: str) -> None:
+    def _settle(self, name: str) -> bool:
         try:
             settle(self._store, name)
             self._again.pop(name, None)
+            return True
         except Exception as error:  # one machine's trouble must not keep the others
             _say(f"{name}: {error}")
             self._again[name] = time.monotonic() + RETRY
+            return False
 
 
 def settle(store: Store, name: str) -> None:
@@ -131,12 +167,19 @@ def _say(text: str) -> None:
     print(datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"), text, flush=True)
 
 
-def main(location: str) -> None:
-    """Watch the store in *location*."""
+def main(location: str, mode: str = "") -> None:
+    """Watch the store in *location*; with *mode* ``--due`` only do what is due."""
     from pymachine.store.open import open_store
 
-    watch(open_store(location, os.environ))
+    store = open_store(location, os.environ)
+    if mode != "--due":
+        return watch(store)
+    with contextlib.suppress(OSError):  # the store is gone: what there is to say goes to systemd's journal
+        log = _open_log(location)
+        os.dup2(log, 1)
+        os.dup2(log, 2)
+    settle_due(store)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

@@ -194,8 +194,6 @@ def _make(machine: Machine, report: Report, deadline: Deadline) -> Machine:
         converge.prepare()
     driver.create()
     machine.save()
-    if machine.record.expires_at:
-        driver.expire(datetime.fromisoformat(machine.record.expires_at))
     if driver.features.provisions:
         report.stage("Waiting for machine to be running, this may take a few minutes...")
         converge.provision(machine, driver, report, deadline)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from pymachine.drivers import registry
 from pymachine.drivers.base import Finding
 from pymachine.machine.certs.expiry import expiry
 from pymachine.machine.errors import MachineError
+from pymachine.machine.lifetime import timer
 from pymachine.machine.machine import Machine
 from pymachine.machine.operations.observe import load_all
 from pymachine.store.base import Store
@@ -59,6 +61,7 @@ def _of_store(store: Store, machines: Sequence[Machine]) -> Iterator[Finding]:
         if machine.unfinished:
             yield Finding("warning", f'machine "{machine.name}": {machine.unfinished}')
     yield from _certificates(store, machines)
+    yield from _expiring(store)
 
 
 def _damaged(store: Store) -> Iterator[Finding]:
@@ -79,6 +82,21 @@ def _certificates(store: Store, machines: Sequence[Machine]) -> Iterator[Finding
         if first is not None and first.due() and first.what == "server certificate":
             text = f'machine "{machine.name}": {first.describe()}'
             yield Finding("warning", text, f"pymachine regenerate-certs {machine.name}")
+
+
+def _expiring(store: Store) -> Iterator[Finding]:
+    """Who removes machines whose time is over."""
+    if not store.expiring():
+        return
+    found = timer.in_place(store, os.environ)
+    if found is None:
+        text = "machines that expire are removed by a process, after a reboot by the next command that uses the store"
+        yield Finding("warning", text, "run some command at each start: with cron, @reboot pymachine ls -q")
+    elif not found.lingers:
+        text = "machines that expire are removed by a timer of yours, which runs only while you are logged in"
+        yield Finding("warning", text, "loginctl enable-linger")
+    else:
+        yield Finding("ok", f"machines that expire are removed by the timer {timer.unit(store.location)}")
 
 
 def _of_programs() -> Iterator[Finding]:

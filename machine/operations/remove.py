@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 
 from pymachine.machine.errors import MachineError, MachineNotFound, RecordDamaged
 from pymachine.machine.machine import Machine
@@ -62,6 +63,16 @@ def _delete(machine: Machine, report: Report) -> None:
     except MachineError as error:
         report.warn(f'The docker context of "{machine.name}" is still there: {error}')
     machine.store.delete(machine.name)
+    if machine.record.expires_at:
+        _put_timer_away(machine.store)
+
+
+def _put_timer_away(store: Store) -> None:
+    """Unless there are other machines that expire."""
+    from pymachine.machine.lifetime import timer
+
+    with contextlib.suppress(MachineError, OSError):  # its next run does it
+        timer.keep(store, os.environ)
 
 
 def _remove_damaged(store: Store, name: str, report: Report, *, timeout: float) -> None:

@@ -16,7 +16,8 @@ _OURS = ("MACHINE_", "DOCKER_", "LOCAL_", "ENGINE_")
 def environment(changes: Mapping[str, str] | None = None) -> dict[str, str]:
     """This process's environment without settings that would change the outcome."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
-    return {**inherited, "SHELL": "/bin/sh", **(changes or {})}
+    # Machines that expire are not to leave units on the computer that tests run on.
+    return {**inherited, "SHELL": "/bin/sh", "PYMACHINE_EXPIRY_TIMER": "no", **(changes or {})}
 
 
 @dataclass(frozen=True)

@@ -95,6 +95,23 @@ def test_hibernation_is_configured_at_launch() -> None:
     assert "KeyName" not in asked
 
 
+@pytest.mark.parametrize("options", [Options(), Options(request_spot_instance=True, spot_interruption="stop")])
+def test_an_instance_whose_time_is_over_ends_itself(options: Options) -> None:
+    """It turns itself off, which terminates it, and a request for spot instances that stays open ends as well."""
+    way, moment = ways(PLAN, options)[0], "2027-01-02T03:04:05Z"
+    asked = parameters(PLAN, options, Parts(["sg"], "", "", moment), way, "t")
+    assert asked["InstanceInitiatedShutdownBehavior"] == "terminate"
+    if way.spot:
+        assert asked["InstanceMarketOptions"]["SpotOptions"]["ValidUntil"] == moment
+    told = user_data(name="m", public_key="k", make_user="", extra_path="", expires_at=moment)
+    document = json.loads(told.partition("\n")[2])
+    service, timer = document["write_files"]
+    assert "OnCalendar=2027-01-02 03:04:05 UTC\nPersistent=true\n" in timer["content"]
+    assert "systemctl --no-block poweroff" in service["content"]
+    assert document["runcmd"][-1] == ["systemctl", "enable", "--now", "pymachine-expiry.timer"]
+    assert "InstanceInitiatedShutdownBehavior" not in parameters(PLAN, options, Parts(["sg"], "", ""), way, "t")
+
+
 def test_rules_for_both_kinds_of_networks() -> None:
     rules = firewall.permissions(Options(open_port=("80",)), ["198.51.100.7/32", "2001:db8::/32"])
     assert [rule["FromPort"] for rule in rules] == [22, 2376, 3376, 80]
