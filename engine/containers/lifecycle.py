@@ -195,7 +195,7 @@ class Lifecycle:
             except EngineError:
                 container.waiters.tell("not-running", (container.state.exit_code, container.state.error))
 
-    def start_later(self, container: Container) -> None:
+    def start_later(self, container: Container) -> asyncio.Task[None]:
         """Start in the background (a policy at the daemon's start)."""
 
         async def begin() -> None:
@@ -204,7 +204,7 @@ class Lifecycle:
             except (NotModified, Conflict):
                 pass
 
-        self._context.background(begin(), f"starting container {container.name}")
+        return self._context.background(begin(), f"starting container {container.name}")
 
 
 def _check_startable(container: Container) -> None:

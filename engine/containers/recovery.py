@@ -18,6 +18,9 @@ from pymachine.engine.runtime.base import ContainerHandle, ExitStatus
 
 _log = logging.getLogger(__name__)
 
+_START_PATIENCE = 5.0
+"""Seconds in which the containers that restart policies start may hold up the API at the engine's start."""
+
 
 class Recovery:
     """`load`, then (once the network is up) `resume`."""
@@ -94,7 +97,10 @@ class Recovery:
             return ExitStatus(255, time.time(), error=str(error))
 
     async def resume(self) -> None:
-        """Note the ends that nobody saw, finish removals, apply restart policies."""
+        """Note the ends that nobody saw, finish removals, apply restart policies.
+
+        Who asks the engine right after finds what was to be started started: it is waited for, though not for long.
+        """
         for container, handle in self._running:
             self._lifecycle.watch(container, handle)
         for container, how in self._ended:
@@ -102,14 +108,19 @@ class Recovery:
         for container in self._removing:
             self._context.background(self._finish_removal(container), f"removing container {container.id[:12]}")
         ended_now = {container.id for container, _ in self._ended}
-        for container in self._context.registry:
-            if container.id not in ended_now:
-                await self._resume_one(container)
+        starts = [container.restart_timer for container, _ in self._ended if container.restart_timer]
+        starts += [
+            start
+            for container in self._context.registry
+            if container.id not in ended_now and (start := await self._resume_one(container))
+        ]
+        if starts:
+            await asyncio.wait(starts, timeout=_START_PATIENCE)
         self._running, self._ended, self._removing = [], [], []
 
-    async def _resume_one(self, container: Container) -> None:
+    async def _resume_one(self, container: Container) -> asyncio.Task[None] | None:
         if container.state.running:
-            return
+            return None
         if container.sandbox is not None:
             await self._context.network.release(container.sandbox)
             container.sandbox = None
@@ -117,7 +128,8 @@ class Recovery:
         if container.state.status is Status.RESTARTING:
             self._lifecycle.plan_restart(container)
         elif restart.wanted_at_boot(container):
-            self._lifecycle.start_later(container)
+            return self._lifecycle.start_later(container)
+        return None
 
     async def _finish_removal(self, container: Container) -> None:
         try:
