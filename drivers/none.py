@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn
 from urllib.parse import SplitResult, urlsplit
 
 from pymachine.drivers import options
-from pymachine.drivers.base import Driver, Features, State
+from pymachine.drivers.base import Driver, Features, Finding, State
 from pymachine.machine.errors import DriverError, InvalidOption
 
 if TYPE_CHECKING:
@@ -24,6 +25,13 @@ class Options:
     url: str = options.option("", "URL of the engine, such as tcp://192.0.2.1:2376", metavar="URL")
 
 
+PROXIES = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy")
+
+
+def _without_password(proxy: str) -> str:
+    return proxy.rpartition("@")[2] if "@" in proxy else proxy
+
+
 class NoneDriver(Driver):
     """No host, only an engine's URL."""
 
@@ -35,6 +43,16 @@ class NoneDriver(Driver):
     def pre_create_check(self) -> None:
         """The URL must be given and be one that clients understand; nothing is contacted."""
         self._url()
+
+    @classmethod
+    def doctor(cls) -> list[Finding]:
+        """Nothing is needed; but a proxy may stand between the docker command and engines."""
+        environ = os.environ
+        proxy = next((environ[name] for name in PROXIES if environ.get(name)), "")
+        if proxy and not (environ.get("NO_PROXY") or environ.get("no_proxy")):
+            text = f"docker asks the proxy {_without_password(proxy)} for engines, which may not know their addresses"
+            return [Finding("warning", text, 'eval "$(pymachine env --no-proxy NAME)"')]
+        return [Finding("ok", "nothing of this computer is needed")]
 
     def create(self) -> None:
         """Check the URL; there is nothing to make."""

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from pymachine.drivers.base import Adoption, Context, Driver, Features, State
+from pymachine.drivers.base import Adoption, Context, Driver, Features, Finding, State
 from pymachine.drivers.generic import options as generic_options
 from pymachine.drivers.generic.reachability import answers
 from pymachine.machine.errors import (
@@ -58,6 +58,13 @@ class GenericDriver(Driver):
         key = self._key_source(self._config())
         if key and not key.is_file():
             raise PreCreateCheckFailed(f'SSH key does not exist: "{key}"')
+
+    @classmethod
+    def doctor(cls) -> list[Finding]:
+        """SSH's configuration, keys and program."""
+        from pymachine.drivers.generic import doctor
+
+        return doctor.findings()
 
     def create(self) -> None:
         """Note how the host is reached, copy the key, and pin the host key if the user knows it."""

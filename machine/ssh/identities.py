@@ -38,6 +38,26 @@ def log_in(transport: paramiko.Transport, endpoint: SSHEndpoint) -> None:
     raise Refused(f"the host does not accept {what} for user {endpoint.user}")
 
 
+def default_keys() -> dict[Path, SSHError | None]:
+    """The private keys that are offered without being named, and why one cannot be used."""
+    paths = [Path.home() / ".ssh" / name for name in DEFAULT_KEYS]
+    return {path: problem_of(path) for path in paths if path.exists()}
+
+
+def problem_of(path: Path) -> SSHError | None:
+    """Why the private key *path* cannot be used."""
+    try:
+        _load(path)
+    except SSHError as error:
+        return error
+    return None
+
+
+def agent_size() -> int:
+    """How many keys the SSH agent has."""
+    return len(_agent_keys())
+
+
 def _offer(transport: paramiko.Transport, user: str, key: paramiko.PKey) -> bool:
     """Whether the host takes *key* and asks for nothing more."""
     try:
