@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import signal
+import subprocess
 import time
 import uuid
 from collections.abc import Iterator
@@ -152,14 +153,45 @@ def _end_session(runtime: Path) -> None:
 
 
 def test_uefi(options: Options, tmp_path: Path) -> None:
-    """The same image boots by UEFI; the NVRAM goes with the machine."""
+    """The same image boots by UEFI, and its snapshots are copies of disks and NVRAM; all goes with the machine."""
     if not Path("/usr/share/OVMF/OVMF_CODE_4M.fd").exists():
         pytest.skip("no UEFI firmware for guests")
-    with machine(tmp_path / "m", replace(options, firmware="uefi")) as ours:
+    with machine(tmp_path / "m", replace(options, firmware="uefi", extra_disk=("8m",))) as ours:
         ours.driver.create()
-        assert ours.driver.state() is State.RUNNING
-        domain = ours.driver._require_domain()
-        assert "nvram" in domain.XMLDesc()
+        with pytest.raises(DriverError, match="only when it is stopped"):
+            ours.driver.create_snapshot("while running")
+        ours.driver.stop()
+        ours.driver.create_snapshot("be/fore")
+        with pytest.raises(DriverError, match="already"):
+            ours.driver.create_snapshot("be/fore")
+        folder, names = Path(str(options.pool_path)), ours.driver._names
+        nvram, disk, extra = (folder / name for name in (names.nvram, names.disk, names.extra(1)))
+        kept = nvram.read_bytes()
+        nvram.write_bytes(bytes(len(kept)))
+        for path, at in ((disk, "900M"), (extra, "1M")):
+            qemu_io(path, f"write -P 0xaa {at} 64k")
+        copied = max(copy.stat().st_blocks * 512 for copy in folder.glob(f"{names.domain}-snapshot-*-disk*"))
+        assert copied < options.disk_bytes() / 50  # only what differs from the image
+        assert [(snapshot.name, snapshot.running) for snapshot in ours.driver.snapshots()] == [("be/fore", False)]
+
+        ours.driver.restore_snapshot("be/fore")
+        assert nvram.read_bytes() == kept
+        for path, at in ((disk, "900M"), (extra, "1M")):
+            qemu_io(path, f"read -P 0 {at} 64k")
+        ours.driver.start()
+        ours.driver.restore_snapshot("be/fore")
+        assert ours.driver.state() is State.STOPPED
+        with pytest.raises(DriverError, match="no snapshot"):
+            ours.driver.restore_snapshot("none")
+        ours.driver.create_snapshot("second")
+        ours.driver.remove_snapshot("be/fore")
+        assert [snapshot.name for snapshot in ours.driver.snapshots()] == ["second"]
+
+
+def qemu_io(disk: Path, command: str) -> None:
+    done = subprocess.run(["qemu-io", "-f", "qcow2", "-c", command, disk], capture_output=True, text=True)
+    assert done.returncode == 0
+    assert "failed" not in done.stdout + done.stderr, done.stdout
 
 
 def test_a_bridge_without_leases(options: Options, libvirt_system: LibvirtHost, tmp_path: Path) -> None:
