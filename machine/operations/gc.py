@@ -9,26 +9,42 @@ from pathlib import Path
 from typing import Any
 
 from pymachine.drivers import registry
-from pymachine.drivers.base import Belonging, Collects, Context
+from pymachine.drivers.base import Belonging, Collects, Context, Driver, Regional
 from pymachine.drivers.checkup import NoJournal
 from pymachine.drivers.options import build
-from pymachine.machine.errors import DriverError, MachineError
+from pymachine.machine.errors import DriverError, InvalidOption, MachineError
 from pymachine.machine.operations.report import Report
+from pymachine.machine.operations.together import together
 from pymachine.store.base import Damaged, Store
 
 TIMEOUT = 600.0
 
 
 @dataclass(frozen=True, slots=True)
+class Orphan:
+    """One thing that has no owner."""
+
+    thing: Belonging
+    region: str
+    """Empty when the driver was not asked for certain regions."""
+
+
+@dataclass(frozen=True, slots=True)
 class Collection:
     """What has no owner, and how it is removed."""
 
-    orphans: Sequence[Belonging]
-    driver: Collects
+    orphans: Sequence[Orphan]
+    drivers: Mapping[str, Collects]
+    """By region."""
+    unseen: Sequence[str] = ()
+    """Regions into which nobody could look, each with the reason."""
 
     def remove(self) -> None:
         """Remove it all. Raises `DriverError`; what is left is found again the next time."""
-        self.driver.discard(self.orphans)
+        for region, driver in self.drivers.items():
+            things = [orphan.thing for orphan in self.orphans if orphan.region == region]
+            if things:
+                driver.discard(things)
 
 
 def collect(
@@ -39,13 +55,29 @@ def collect(
     report: Report,
     *,
     all_stores: bool = False,
+    regions: Sequence[str] = (),
+    all_regions: bool = False,
 ) -> Collection:
-    """What *driver* finds outside of this store's machines, or with *all_stores* of any, that no record here owns.
+    """What *driver* finds outside of this store's machines, or with *all_stores* of any, that no record here owns; in
+    the region of the driver's options, in each of *regions*, or with *all_regions* in all that it may use.
 
-    Raises `DriverError` when the driver cannot tell.
+    Raises `DriverError` when the driver cannot tell. With *all_regions* one that cannot be looked into does not hide
+    the others.
     """
-    kind = registry.load(driver)
-    options = build(kind.name, kind.Options, given, environ)
+    made = _driver(store, driver, given, environ, report)
+    drivers: dict[str, Collects] = {}
+    for region, one in _regional(made, regions, all_regions=all_regions).items():
+        if not isinstance(one, Collects):
+            raise DriverError(f'Driver "{made.name}" keeps nothing outside that could be collected')
+        drivers[region] = one
+    # In this order: a record is there before anything is made for it, so what has none by now is nobody's.
+    found, unseen = _look(drivers, "" if all_stores else store.id, bear=all_regions)
+    owned = _owned(store)
+    return Collection([orphan for orphan in found if orphan.thing.machine_id not in owned], drivers, unseen)
+
+
+def _driver(store: Store, name: str, given: Mapping[str, Any], environ: Mapping[str, str], report: Report) -> Driver:
+    kind = registry.load(name)
     context = Context(
         machine_id=str(uuid.uuid4()),
         name="gc",
@@ -57,13 +89,34 @@ def collect(
         report=report.note,
         timeout=TIMEOUT,
     )
-    made = kind(options, context)
-    if not isinstance(made, Collects):
-        raise DriverError(f'Driver "{kind.name}" keeps nothing outside that could be collected')
-    # In this order: a record is there before anything is made for it, so what has none by now is nobody's.
-    found = made.belongings("" if all_stores else store.id)
-    owned = _owned(store)
-    return Collection([item for item in found if item.machine_id not in owned], made)
+    return kind(build(kind.name, kind.Options, given, environ), context)
+
+
+def _regional(made: Driver, regions: Sequence[str], *, all_regions: bool) -> Mapping[str, Driver]:
+    """A driver for each region; for none in particular when none was asked for."""
+    if not (regions or all_regions):
+        return {"": made}
+    if not isinstance(made, Regional):
+        raise DriverError(f'Driver "{made.name}" knows no regions')
+    known = made.regions()
+    if missing := [region for region in regions if region not in known]:
+        raise InvalidOption(f"--region: there is no {', '.join(missing)}; there are {', '.join(known)}")
+    return {region: made.in_region(region) for region in dict.fromkeys(known if all_regions else regions)}
+
+
+def _look(drivers: Mapping[str, Collects], store_id: str, *, bear: bool) -> tuple[list[Orphan], list[str]]:
+    """Into all regions at once, each by calls of its own."""
+    outcomes = together(lambda region: drivers[region].belongings(store_id), list(drivers))
+    found: list[Orphan] = []
+    unseen: list[str] = []
+    for outcome in outcomes:
+        if outcome.error is None:
+            found += [Orphan(thing, outcome.item) for thing in outcome.value or ()]
+        elif bear and isinstance(outcome.error, MachineError):
+            unseen.append(f"{outcome.item}: {outcome.error}")
+        else:
+            raise outcome.error
+    return found, unseen
 
 
 def _owned(store: Store) -> set[str]:
