@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING
 
 from pymachine.drivers.amazonec2 import instances
 from pymachine.drivers.amazonec2.cloud import Account, Cloud
+from pymachine.drivers.amazonec2.gathering import MOST
 from pymachine.drivers.base import Seen, State
 from pymachine.machine.errors import MachineError
 
 if TYPE_CHECKING:
     from pymachine.drivers.amazonec2.driver import AmazonEC2Driver
-
-PAGE = 200
-"""A filter takes so many values (EC2 API reference, "Filtering")."""
 
 
 def states(drivers: Sequence[AmazonEC2Driver]) -> Mapping[str, Seen]:
@@ -26,8 +24,8 @@ def states(drivers: Sequence[AmazonEC2Driver]) -> Mapping[str, Seen]:
             accounts[driver.cloud.account].append(driver)
     seen: dict[str, Seen] = {}
     for group in accounts.values():
-        for start in range(0, len(group), PAGE):
-            seen |= _page(group[0].cloud, group[start : start + PAGE])
+        for start in range(0, len(group), MOST):
+            seen |= _page(group[0].cloud, group[start : start + MOST])
     return seen
 
 
@@ -36,8 +34,7 @@ def _page(cloud: Cloud, drivers: Sequence[AmazonEC2Driver]) -> Mapping[str, Seen
     try:
         # A filter and not InstanceIds: one id that is unknown would make an error of the whole call.
         wanted = [{"Name": "instance-id", "Values": ids}]
-        pages = cloud.pages("DescribeInstances", "Reservations", Filters=wanted)
-        found = {instance["InstanceId"]: instance for page in pages for instance in page["Instances"]}
+        found = {instance["InstanceId"]: instance for instance in instances.search(cloud, wanted)}
     except MachineError as error:
         return {driver.context.machine_id: Seen(State.ERROR, problem=str(error)) for driver in drivers}
     return {

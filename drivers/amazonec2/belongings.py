@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from pymachine.drivers.amazonec2 import instances, tags
 from pymachine.drivers.amazonec2.cloud import Cloud
 from pymachine.drivers.amazonec2.faults import Refused
+from pymachine.drivers.amazonec2.gathering import Gathering, per_account
 from pymachine.drivers.base import Belonging
 from pymachine.machine.errors import DriverError
 
@@ -85,18 +87,37 @@ KINDS = (
 
 def find(cloud: Cloud, tagged: Filters, kinds: tuple[_Kind, ...] = KINDS) -> list[Belonging]:
     """All that has the tags, in the order of removal."""
-    return [
-        Belonging(
-            kind.name,
-            item[kind.id],
-            tags.value(item, tags.MACHINE),
-            tags.value(item, tags.MACHINE_NAME),
-            tags.value(item, tags.STORE),
-        )
-        for kind in kinds
-        for item in _items(cloud, kind, tagged)
-        if not _kept(item)
-    ]
+    found: dict[str, Belonging] = {}
+    for kind in kinds:
+        for item in _items(cloud, kind, tagged):
+            if not _kept(item):
+                found[item[kind.id]] = _belonging(kind.name, item[kind.id], item)
+            request = item.get("SpotInstanceRequestId", "")
+            if kind.name == "instance" and request not in ("", *found):
+                # Not found yet by its tags; left open it would launch another instance for the one that is terminated.
+                found = {request: _belonging("spot request", request, item), **found}
+    return list(found.values())
+
+
+def _belonging(kind: str, identity: str, item: dict[str, Any]) -> Belonging:
+    told = (tags.value(item, name) for name in (tags.MACHINE, tags.MACHINE_NAME, tags.STORE))
+    return Belonging(kind, identity, *told)
+
+
+def of_machine(cloud: Cloud, machine_id: str) -> list[Belonging]:
+    """All that a machine has; machines that are removed at once are asked for together."""
+    return _of_machines(cloud.account).once(cloud, machine_id) or []
+
+
+@per_account
+def _of_machines() -> Gathering[list[Belonging]]:
+    def ask(cloud: Cloud, machine_ids: Sequence[str]) -> Mapping[str, list[Belonging]]:
+        found: dict[str, list[Belonging]] = defaultdict(list)
+        for item in find(cloud, tags.of_machines(machine_ids)):
+            found[item.machine_id].append(item)
+        return found
+
+    return Gathering(ask)
 
 
 def _items(cloud: Cloud, kind: _Kind, tagged: Filters) -> Iterator[Any]:

@@ -15,6 +15,8 @@ from pymachine.drivers.amazonec2.values import Port
 from pymachine.machine.errors import DriverError
 
 ENGINE_PORT, SWARM_PORT = 2376, 3376
+OURS = "pymachine"
+"""The description of the rules that we write."""
 GROUP_GONE = ("InvalidGroup.NotFound", "InvalidGroupId.NotFound")
 ANSWER_SECONDS = 10.0
 LONGEST_ANSWER = 100
@@ -41,18 +43,20 @@ def ensure_group(
         if error.code != "InvalidGroup.Duplicate":
             raise
         group_id = _existing(cloud, name, vpc)
-    for permission in wanted:
-        allow(cloud, group_id, [permission])
+    allow(cloud, group_id, list(wanted))
     return group_id
 
 
 def allow(cloud: Cloud, group_id: str, permissions: list[dict[str, Any]]) -> None:
-    """Add rules; fine when they are there."""
+    """Add rules; fine when some or all are there."""
     try:
         cloud.call("AuthorizeSecurityGroupIngress", GroupId=group_id, IpPermissions=permissions, eventually=GROUP_GONE)
     except Refused as error:
         if error.code != "InvalidPermission.Duplicate":
             raise
+        if len(permissions) > 1:  # one that is there made an error of them all
+            for permission in permissions:
+                allow(cloud, group_id, [permission])
 
 
 def _existing(cloud: Cloud, name: str, vpc: str) -> str:
@@ -73,8 +77,8 @@ def permissions(options: Options, sources: Sequence[str]) -> list[dict[str, Any]
 
 def _rule(port: Port, sources: Sequence[str]) -> dict[str, Any]:
     rule: dict[str, Any] = {"IpProtocol": port.protocol, "FromPort": port.number, "ToPort": port.number}
-    old = [{"CidrIp": text, "Description": "pymachine"} for text in sources if ":" not in text]
-    new = [{"CidrIpv6": text, "Description": "pymachine"} for text in sources if ":" in text]
+    old = [{"CidrIp": text, "Description": OURS} for text in sources if ":" not in text]
+    new = [{"CidrIpv6": text, "Description": OURS} for text in sources if ":" in text]
     return {**rule, **({"IpRanges": old} if old else {}), **({"Ipv6Ranges": new} if new else {})}
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pymachine.drivers.amazonec2 import tags
-from pymachine.drivers.amazonec2.cloud import Cloud
-from pymachine.drivers.amazonec2.faults import Refused
+from pymachine.drivers.amazonec2.cloud import PAGE, Cloud
+from pymachine.drivers.amazonec2.gathering import Gathering, per_account
 from pymachine.drivers.amazonec2.options import Options
 from pymachine.drivers.base import State
 from pymachine.machine.errors import DriverError, MachineError
@@ -32,43 +33,61 @@ def name_of_state(instance: Instance | None) -> str:
     return str(instance["State"]["Name"]) if instance else "terminated"
 
 
-def find(cloud: Cloud, machine_id: str, *, states: Collection[str] = ()) -> list[Instance]:
-    """A machine's instances that are not terminated, or are in one of *states*; by its tag."""
-    wanted = [{"Name": "instance-state-name", "Values": list(states or (set(STATES) - {"terminated"}))}]
-    found = cloud.pages("DescribeInstances", "Reservations", Filters=tags.of_machine(machine_id) + wanted)
-    return [instance for reservation in found for instance in reservation["Instances"]]
+def find(cloud: Cloud, machine_id: str) -> list[Instance]:
+    """A machine's instances that are not terminated; by its tag."""
+    return _of_machines(cloud.account).once(cloud, machine_id) or []
 
 
 def describe(cloud: Cloud, instance_id: str) -> Instance | None:
     """One instance; ``None`` when EC2 does not know it."""
-    try:
-        reservations = cloud.call("DescribeInstances", InstanceIds=[instance_id]).get("Reservations") or []
-    except Refused as error:
-        if error.absent:
-            return None
-        raise
-    return reservations[0]["Instances"][0] if reservations else None
+    return _by_id(cloud.account).once(cloud, instance_id)
+
+
+@per_account
+def _of_machines() -> Gathering[list[Instance]]:
+    def ask(cloud: Cloud, machine_ids: Sequence[str]) -> Mapping[str, list[Instance]]:
+        wanted = [{"Name": "instance-state-name", "Values": sorted(set(STATES) - {"terminated"})}]
+        found: dict[str, list[Instance]] = defaultdict(list)
+        for instance in search(cloud, tags.of_machines(machine_ids) + wanted):
+            found[tags.value(instance, tags.MACHINE)].append(instance)
+        return found
+
+    return Gathering(ask)
+
+
+@per_account
+def _by_id() -> Gathering[Instance]:
+    def ask(cloud: Cloud, ids: Sequence[str]) -> Mapping[str, Instance]:
+        # A filter and not InstanceIds: one id that is unknown would make an error of the whole call.
+        wanted = [{"Name": "instance-id", "Values": list(ids)}]
+        return {instance["InstanceId"]: instance for instance in search(cloud, wanted)}
+
+    return Gathering(ask)
+
+
+def search(cloud: Cloud, filters: list[dict[str, Any]]) -> Iterator[Instance]:
+    """All that the filters let through."""
+    for reservation in cloud.pages("DescribeInstances", "Reservations", Filters=filters, MaxResults=PAGE):
+        yield from reservation["Instances"]
 
 
 def wait_for(cloud: Cloud, instance_id: str, state: str, *, new: bool = False) -> Instance | None:
     """Wait until an instance is in *state*. One that ends meanwhile is a `DriverError` with EC2's reason; a *new* one
-    may not be found at first."""
-    patience = cloud.patience
-    seen: list[Instance | None] = [None]
+    may not be found at first. Instances that are waited for at once are asked for together."""
 
-    def ask() -> Instance | None:
-        seen[0] = describe(cloud, instance_id)
-        if state != "terminated" and (seen[0] or not new) and name_of_state(seen[0]) in GONE:
-            raise DriverError(f"instance {instance_id} was terminated: {reason(seen[0])}")
-        return seen[0]
+    def check(seen: Instance | None) -> Instance | None:
+        if state != "terminated" and (seen or not new) and name_of_state(seen) in GONE:
+            raise DriverError(f"instance {instance_id} was terminated: {reason(seen)}")
+        return seen
 
-    return patience.until(
-        ask,
-        lambda instance: (instance is not None or state == "terminated") and name_of_state(instance) == state,
-        f"waiting for instance {instance_id} to be {state}",
-        last=lambda instance: f"it is {name_of_state(instance)}: {reason(instance)}",
-        look_at=lambda: console(cloud, instance_id),
-    )
+    with _by_id(cloud.account).about(instance_id) as ask:
+        return cloud.patience.until(
+            lambda: check(ask(cloud)),
+            lambda instance: (instance is not None or state == "terminated") and name_of_state(instance) == state,
+            f"waiting for instance {instance_id} to be {state}",
+            last=lambda instance: f"it is {name_of_state(instance)}: {reason(instance)}",
+            look_at=lambda: console(cloud, instance_id),
+        )
 
 
 def reason(instance: Instance | None) -> str:

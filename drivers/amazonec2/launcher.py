@@ -41,7 +41,8 @@ class Launcher:
             found = settled(lambda: instances.describe(self._cloud, recorded), self._cloud, FOUND_SECONDS)
             if instances.name_of_state(found) not in instances.GONE:
                 return recorded
-            self._note(generation=self._number("generation") + 1, attempt=0)  # it was terminated meanwhile
+            self._context.resources.pop("instance")  # it was terminated meanwhile
+            self._note(generation=self._number("generation") + 1, attempt=0)
         return self._first_with_capacity(ways(self._plan, self._options))
 
     def _first_with_capacity(self, candidates: list[Way]) -> str:

@@ -10,7 +10,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
-from pymachine.drivers.amazonec2 import firewall, images, keypair, network, tags, types
+from pymachine.drivers.amazonec2 import firewall, images, keypair, network, sharing, tags, types
 from pymachine.drivers.amazonec2.cloud import Cloud
 from pymachine.drivers.amazonec2.options import Options
 from pymachine.drivers.base import Context
@@ -41,8 +41,29 @@ class Plan:
         return dataclasses.asdict(self)
 
 
+_checked: dict[tuple[str, Options], Plan] = {}
+"""Of machines whose check has passed, for the create that follows in the same process."""
+
+
+def remember(context: Context, options: Options, plan: Plan) -> None:
+    """Keep what the check before create found out."""
+    _checked[context.machine_id, options] = plan
+
+
+def remembered(cloud: Cloud, options: Options, context: Context) -> Plan:
+    """What the check found out, else what is found out now."""
+    return _checked.pop((context.machine_id, options), None) or make_plan(cloud, options, context)
+
+
 def make_plan(cloud: Cloud, options: Options, context: Context) -> Plan:
-    """Ask AWS, and make nothing. Raises `InvalidOption` for what does not fit."""
+    """Ask AWS, and make nothing; machines with the same options that are made at once ask together (`sharing`).
+    Raises `InvalidOption` for what does not fit."""
+    found = sharing.find_out(cloud, options, lambda: _find(cloud, options))
+    return dataclasses.replace(found, tags=tags.tags_of(context, options.own_tags()))
+
+
+def _find(cloud: Cloud, options: Options) -> Plan:
+    """The plan but for the tags, which are each machine's own."""
     known = types.describe(cloud, options.types())
     if problems := types.problems(known, options):
         raise InvalidOption("; ".join(problems))
@@ -68,5 +89,5 @@ def make_plan(cloud: Cloud, options: Options, context: Context) -> Plan:
         types=options.types(),
         groups=groups,
         sources=[] if groups else firewall.sources(options, place.ranges),
-        tags=tags.tags_of(context, options.own_tags()),
+        tags=[],
     )

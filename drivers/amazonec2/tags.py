@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import socket
+from collections.abc import Sequence
 from typing import Any
 
 from pymachine.drivers.base import Context
@@ -32,7 +33,12 @@ def specification(kind: str, tags: list[dict[str, str]]) -> dict[str, Any]:
 
 def of_machine(machine_id: str) -> list[dict[str, Any]]:
     """The filter for what belongs to a machine."""
-    return [{"Name": f"tag:{MACHINE}", "Values": [machine_id]}]
+    return of_machines([machine_id])
+
+
+def of_machines(machine_ids: Sequence[str]) -> list[dict[str, Any]]:
+    """The filter for what belongs to any of some machines."""
+    return [{"Name": f"tag:{MACHINE}", "Values": list(machine_ids)}]
 
 
 def of_store(store_id: str) -> list[dict[str, Any]]:
