@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from pymachine.drivers.amazonec2 import driver
+from pymachine.drivers.amazonec2 import driver, reboot, waiting
 from support.ec2.lab import Lab, lab
 
 
@@ -22,6 +22,8 @@ def ec2(running_lab: Lab, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lab]:
     for name, value in running_lab.environment().items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(driver, "SETTLE_SECONDS", 0.5)
+    monkeypatch.setattr(reboot, "ASK_SECONDS", 0.1)  # most instances here are no hosts
+    monkeypatch.setattr(waiting, "FIRST_PAUSE", 0.02)  # moto answers at once
     with running_lab.namespace.entered():
         running_lab.set(reset=True)
         yield running_lab

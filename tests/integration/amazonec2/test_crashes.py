@@ -1,8 +1,14 @@
-"""SIGKILL after each API call of create and of remove: never two instances, and nothing left."""
+"""SIGKILL after each API call of create and of remove: never two instances, and nothing left.
+
+For each way that an instance comes to exist, with reads that do not find what was just made, and changes of state that
+take their time.
+"""
 
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,46 +20,73 @@ from support.ec2.machines import Machine, living
 
 pytestmark = [pytest.mark.root, pytest.mark.slow]
 EC2_AS_IT_IS: dict[str, Any] = {"absent_reads": 1, "slow_states": 1}
-"""Reads do not find what was just made, and changes of state take their time."""
-ENOUGH = 10
-"""Fewer calls would mean that they are not seen."""
+CREATE = {"RunInstances", "ImportKeyPair", "CreateSecurityGroup", "AuthorizeSecurityGroupIngress"}
+REMOVE = {"TerminateInstances", "DeleteKeyPair", "DeleteSecurityGroup"}
 
 
-def test_a_create_killed_after_any_call_goes_on_to_one_instance(ec2: Lab, tmp_path: Path) -> None:
+@dataclass(frozen=True)
+class Way:
+    """Options of a create, and calls that must be among those that it and its remove are killed after."""
+
+    options: dict[str, Any]
+    create: set[str] = field(default_factory=set)
+    remove: set[str] = field(default_factory=set)
+
+
+WAYS = {
+    "on-demand": Way({}),
+    "spot": Way(
+        {"request_spot_instance": True, "spot_only": True, "spot_interruption": "stop"},
+        remove={"CancelSpotInstanceRequests"},
+    ),
+    "elastic": Way({"elastic_ip": True}, {"AllocateAddress", "AssociateAddress"}, {"ReleaseAddress"}),
+}
+
+
+def new(ec2: Lab, place: Path, way: str) -> Iterator[tuple[int, Machine]]:
+    """A machine for each call after which a process is killed."""
     for number in itertools.count(1):
         ec2.set(**EC2_AS_IT_IS)
-        machine = Machine(ec2, tmp_path / str(number))
-        if not machine.killed_after_call(number, lambda driver: driver.create(), **EC2_AS_IT_IS):
-            machine.driver.remove()
-            break
-        assert machine.create().state() is State.RUNNING, number
-        assert living(ec2) == [machine.resources["instance"]], number
-        machine.driver.remove()
-        assert (machine.driver.leftovers(), living(ec2)) == ([], []), number
-    assert number > ENOUGH
+        yield number, Machine(ec2, place / str(number), **WAYS[way].options)
 
 
-def test_a_create_killed_after_any_call_is_removed_wholly(ec2: Lab, tmp_path: Path) -> None:
-    for number in itertools.count(1):
-        machine = Machine(ec2, tmp_path / str(number))
-        killed = machine.killed_after_call(number, lambda driver: driver.create(), absent_reads=1)
-        machine.driver.remove()
-        assert (machine.driver.leftovers(), living(ec2)) == ([], []), number
-        if not killed:
-            break
-    assert number > ENOUGH
+def ended(machine: Machine, number: int, verb: str, wanted: set[str]) -> bool:
+    """Do *verb* in a process that is killed when its call *number* has been done, and before it is answered. True when
+    it came to its end: then it has made no call more than were there to be killed after, and all those of *wanted*."""
+    if machine.killed_after_call(number, lambda driver: getattr(driver, verb)(), **EC2_AS_IT_IS):
+        assert len(machine.calls) == number, machine.calls
+        return False
+    assert len(machine.calls) < number, machine.calls
+    assert wanted <= set(machine.calls)
+    return True
 
 
-def test_a_remove_killed_after_any_call_is_finished_by_the_next(ec2: Lab, tmp_path: Path) -> None:
-    for number in itertools.count(1):
-        machine = Machine(ec2, tmp_path / str(number), elastic_ip=True)
-        machine.create()
-        killed = machine.killed_after_call(number, lambda driver: driver.remove())
-        machine.driver.remove()
-        assert (machine.driver.leftovers(), living(ec2)) == ([], []), number
-        if not killed:
-            break
-    assert number > ENOUGH
+def removed(ec2: Lab, machine: Machine) -> None:
+    machine.driver.remove()
+    assert (machine.driver.leftovers(), living(ec2)) == ([], []), machine.calls
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_what_is_killed_after_any_call_goes_on(ec2: Lab, tmp_path: Path, way: str) -> None:
+    """The next create ends with one instance; the next remove with nothing, after any call of the first."""
+    wanted = WAYS[way]
+    for number, machine in new(ec2, tmp_path, way):
+        created = ended(machine, number, "create", CREATE | wanted.create)
+        assert machine.create().state() is State.RUNNING, machine.calls
+        assert living(ec2) == [machine.resources["instance"]], machine.calls
+        gone = ended(machine, number, "remove", REMOVE | wanted.remove)
+        removed(ec2, machine)
+        if created and gone:
+            return
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_create_killed_after_any_call_is_removed_wholly(ec2: Lab, tmp_path: Path, way: str) -> None:
+    for number, machine in new(ec2, tmp_path, way):
+        created = ended(machine, number, "create", CREATE | WAYS[way].create)
+        removed(ec2, machine)
+        if created:
+            return
 
 
 def test_one_create_killed_again_and_again_makes_one_instance(ec2: Lab, tmp_path: Path) -> None:

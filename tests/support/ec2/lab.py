@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import subprocess
 import sys
@@ -49,6 +50,19 @@ class Lab:
         with urllib.request.urlopen(f"{self.endpoint}/_log", timeout=30) as answer:
             return list(json.loads(answer.read()))
 
+    def callers(self) -> dict[str, str]:
+        """Actions called since the account was made, each with the access key id of who called it last."""
+        with urllib.request.urlopen(f"{self.endpoint}/_callers", timeout=30) as answer:
+            return dict(json.loads(answer.read()))
+
+    def change_images(self, *images: dict[str, str]) -> None:
+        """Give images owners, dates, states (`support.ec2.images`)."""
+        self._post("/_images", list(images))
+
+    def expire_keys(self) -> None:
+        """The minute of keys that were pushed is over."""
+        self._post("/_expire_keys", {})
+
     def environment(self) -> dict[str, str]:
         """For the program: keys that moto takes, the endpoint, and the service that tells addresses."""
         return {
@@ -58,6 +72,7 @@ class Lab:
             "AWS_DEFAULT_REGION": "us-east-1",
         }
 
+    @functools.cache  # noqa: B019 (a lab lives as long as the tests; making a client takes 0.2 s)
     def client(self, service: Any = "ec2") -> Any:
         """boto3's own client, to look and to meddle."""
         import boto3

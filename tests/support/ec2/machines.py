@@ -24,6 +24,8 @@ class Machine:
         given = {"endpoint": lab.endpoint, "address_service": f"{lab.endpoint}/checkip", "region": "us-east-1"}
         self.options = AmazonEC2Driver.Options(**{**given, **options})
         self.said: list[str] = []
+        self.calls: list[str] = []
+        """What the process of `killed_after_call` asked for."""
 
     @property
     def driver(self) -> AmazonEC2Driver:
@@ -58,6 +60,7 @@ class Machine:
         _, status = os.waitpid(child, 0)
         os.close(begin)
         os.close(go)
+        self.calls = self.lab.log()
         self.lab.set(**faults)
         if status and not os.WIFSIGNALED(status):
             raise AssertionError(f"the operation failed by itself before call {number}; see its output above")

@@ -16,6 +16,23 @@ hosts: dict[str, str] = {}
 """Addresses of the hosts that instances are, by instance id."""
 
 
+def quicken() -> None:
+    """Have moto find a thing's tags by its id; it tries the tags of all things in turn."""
+    from moto.ec2.models.tags import TagBackend
+
+    slow = TagBackend.describe_tags
+
+    def describe_tags(self: Any, filters: Any = None) -> Any:
+        ids = filters["resource-id"] if filters and set(filters) == {"resource-id"} else ["*"]
+        if any(character in identity for identity in ids for character in "*?["):
+            return slow(self, filters)
+        few = TagBackend()
+        few.tags.update({identity: self.tags[identity] for identity in ids if identity in self.tags})
+        return slow(few, filters)
+
+    TagBackend.describe_tags = describe_tags  # type: ignore[method-assign]
+
+
 def backends() -> list[Any]:
     """EC2 of each region that was used."""
     from moto.ec2.models import ec2_backends
@@ -37,11 +54,46 @@ def instance(identity: str) -> Any | None:
     return next((one for one in _instances() if one.id == identity), None)
 
 
+def add_spot_request(identity: str, kind: str, tags: dict[str, str]) -> None:
+    """EC2 makes one for a launch at a spot price; moto does not."""
+    from moto.ec2.models.spot_requests import SpotInstanceRequest
+    from moto.ec2.utils import random_spot_request_id
+
+    launched = instance(identity)
+    assert launched is not None
+
+    class Request(SpotInstanceRequest):
+        def launch_instance(self) -> Any:
+            return launched
+
+    request = Request(
+        launched.ec2_backend, random_spot_request_id(), "", launched.image_id, kind, None, None, None, None,
+        "", [], None, launched.instance_type, None, None, None, False, "", {"spot-instances-request": tags}, None, None,
+    )  # fmt: skip
+    launched.ec2_backend.spot_instance_requests[request.id] = request
+
+
+def spot_request(identity: str) -> str:
+    """The id of an instance's request; empty when it has none, or it was cancelled."""
+    return next((request.id for request in _requests() if request.instance.id == identity), "")
+
+
+def end_spot_request(identity: str) -> None:
+    """As its instance ends: one that was for one time is closed, another waits for capacity again."""
+    for request in _requests():
+        if request.instance.id == identity and request.state == "active":
+            request.state = "closed" if request.type == "one-time" else "open"
+
+
+def _requests() -> list[Any]:
+    return [request for backend in backends() for request in backend.spot_instance_requests.values()]
+
+
 def public_key(identity: str) -> str:
-    """Of the instance's key pair."""
+    """Of the instance's key pair; empty when it has none."""
     found = instance(identity)
     pairs = {name: pair for backend in backends() for name, pair in backend.key_pairs.items()}
-    material = pairs[found.key_name].material_public if found is not None else ""
+    material = pairs[found.key_name].material_public if found is not None and found.key_name in pairs else ""
     return str(material.decode() if isinstance(material, bytes) else material).strip()
 
 

@@ -25,6 +25,21 @@ class Call:
         """``NAME.1``, ``NAME.2``…"""
         return [value for key, value in self.parameters.items() if key.startswith(f"{name}.") and key.count(".") == 1]
 
+    def tags(self, kind: str) -> dict[str, str]:
+        """``TagSpecification`` for things of one kind."""
+        given = self.parameters
+        before = [
+            name.rpartition(".")[0]
+            for name, value in given.items()
+            if (name.startswith("TagSpecification."), value) == (True, kind)
+        ]
+        keys = [
+            name.rpartition(".")[0]
+            for name in given
+            if name.startswith(tuple(f"{one}.Tag." for one in before)) and name.endswith(".Key")
+        ]
+        return {given[f"{key}.Key"]: given.get(f"{key}.Value", "") for key in keys}
+
 
 @dataclass
 class Answer:
