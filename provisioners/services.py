@@ -23,7 +23,11 @@ class ServiceManager(Protocol):
     last_words: ClassVar[str]
     """Prints the last line of that which is the engine's own."""
 
-    def write(self, text: bytes) -> Sequence[Action]: ...
+    def write(self, text: bytes) -> Action: ...
+
+    def reread(self) -> Sequence[Action]:
+        """After `write`: what else it takes for the manager to go by the new description."""
+        ...
 
     def enable(self) -> Action: ...
 
@@ -40,8 +44,11 @@ class Systemd:
     log: ClassVar[str] = f"journalctl -u {paths.ENGINE_UNIT_NAME}"
     last_words: ClassVar[str] = f"journalctl _SYSTEMD_UNIT={paths.ENGINE_UNIT_NAME} -n 1 -o cat"
 
-    def write(self, text: bytes) -> Sequence[Action]:
-        return (Put(self.file, text), Run(("systemctl", "daemon-reload")))
+    def write(self, text: bytes) -> Action:
+        return Put(self.file, text)
+
+    def reread(self) -> Sequence[Action]:
+        return (Run(("systemctl", "daemon-reload")),)
 
     def enable(self) -> Action:
         return Run(("systemctl", "enable", paths.ENGINE_UNIT_NAME))
@@ -61,8 +68,11 @@ class OpenRC:
     log: ClassVar[str] = f"tail {paths.ENGINE_LOG}"
     last_words: ClassVar[str] = f"tail -n 1 {paths.ENGINE_LOG}"
 
-    def write(self, text: bytes) -> Sequence[Action]:
-        return (Put(self.file, text, 0o755),)
+    def write(self, text: bytes) -> Action:
+        return Put(self.file, text, 0o755)
+
+    def reread(self) -> Sequence[Action]:
+        return ()
 
     def enable(self) -> Action:
         return Run(("rc-update", "add", paths.ENGINE_SERVICE, "default"))

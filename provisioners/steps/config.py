@@ -26,6 +26,9 @@ class Config:
         actions: list[Action] = []
         if facts.files.get(paths.ENGINE_CONFIG) != digest(config):
             actions.append(Put(paths.ENGINE_CONFIG, config))
-        if facts.files.get(manager.file) != digest(service):
-            actions += manager.write(service)
+        outdated = facts.files.get(manager.file) != digest(service)
+        if outdated:
+            actions.append(manager.write(service))
+        if outdated or self.name in wanted.changed:  # an earlier run may have been cut off in between
+            actions += manager.reread()
         return actions

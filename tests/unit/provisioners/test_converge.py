@@ -12,9 +12,14 @@ import pytest
 from pymachine.machine.config import EngineOptions
 from pymachine.machine.errors import DeadlineExceeded, ProvisionError, RemoteCommandFailed
 from pymachine.machine.ssh.base import Result
-from pymachine.provisioners import converge
+from pymachine.provisioners import converge, paths
+from pymachine.provisioners.actions import digest
 from pymachine.provisioners.base import ProvisionPlan, TLSFiles
 from pymachine.provisioners.converge import provision
+from pymachine.provisioners.engineconfig import render_config
+from pymachine.provisioners.facts import parse_facts
+from pymachine.provisioners.services import service_text
+from pymachine.provisioners.steps.config import Config
 from pymachine.provisioners.steps.service import Service
 
 FACTS = """
@@ -111,6 +116,18 @@ def test_what_a_cut_off_run_changed_is_still_read_by_the_engine(plan: ProvisionP
 
     expected = [f"systemctl {command} pyengine.service", "rm -f /etc/pymachine/unread.*"] if unread else []
     assert session.commands == expected
+
+
+def test_a_service_that_a_cut_off_run_wrote_is_still_read_by_its_manager(plan: ProvisionPlan) -> None:
+    wanted = {paths.ENGINE_CONFIG: render_config(plan, beside_docker=False)}
+    wanted[paths.ENGINE_UNIT] = service_text(parse_facts(FACTS), ())
+    files = "\n".join(f"{digest(data)}  {path}" for path, data in wanted.items())
+    facts = FACTS.replace("==end==", f"==service==\nenabled\nactive\n==files==\n{files}\n==unread==\nconfig\n==end==")
+    session = ScriptedSession(facts)
+    provision(session, plan, lambda line: None, [Config(), Service()])
+
+    commands = [command for command in session.commands if command.startswith("systemctl")]
+    assert (session.files, commands) == ({}, ["systemctl daemon-reload", "systemctl restart pyengine.service"])
 
 
 def test_a_change_is_marked_before_it_is_made_and_stays_so_until_it_is_read(plan: ProvisionPlan) -> None:

@@ -76,9 +76,8 @@ def _facts(case: dict[str, Any], plan: ProvisionPlan) -> Facts:
         paths.OWNER: owner_note(plan),
     }
     modes = {path: 0o600 if path == paths.SERVER_KEY else 0o644 for path in content}
-    return replace(
-        facts, files={path: digest(data) for path, data in content.items() if path not in stale}, modes=modes
-    )
+    files = {path: digest(b"old" if path in stale else data) for path, data in content.items()}
+    return replace(facts, files=files, modes=modes)
 
 
 def _planned(facts: Facts, plan: ProvisionPlan, case: dict[str, Any]) -> dict[str, list[str]]:
