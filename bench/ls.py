@@ -1,6 +1,8 @@
 """The client: ``ls`` of 10, 100 and 1,000 machines, ``status``, ``env``, and 20 creates at once.
 
-All with driver ``none``; nobody listens at the machines' URLs but at one, which ``env`` asks.
+All with driver ``none``; nobody listens at the machines' URLs but at one, which ``env`` asks, and in the rows that say
+so at ten, while ten others take connections and never answer, or not even that. For these ``ls`` waits as long as
+``-t`` says, so that is a part of the time.
 Beside the original when ``DOCKER_MACHINE_BINARY`` names it, with the same certificates and engine.
 """
 
@@ -16,12 +18,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
+from typing import TYPE_CHECKING
 
 from bench.report import alternate, columns, header, row, single
+
+if TYPE_CHECKING:
+    from pymachine.store.file import FileStore
 
 PYMACHINE = str(Path(sys.executable).with_name("pymachine"))
 SIZES = (10, 100, 1000)
 CREATES = 20
+SOME = 10
 
 
 @dataclass(frozen=True)
@@ -62,6 +69,7 @@ def main(samples: int = 7) -> None:
     from support.fleet import REFUSED, engines, make_fleet, set_urls
 
     original = os.environ.get("DOCKER_MACHINE_BINARY", "")
+    load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory(prefix="bench-ls-") as place:
         # As installed: byte-compiled, whatever the caller's environment says of it.
         env = {**os.environ, "SHELL": "/bin/sh", "PYTHONPYCACHEPREFIX": f"{place}/compiled"}
@@ -71,9 +79,22 @@ def main(samples: int = 7) -> None:
         with engines(stores[0], 1) as urls:
             set_urls(stores[0], urls)
             theirs = [_original(original, client, size, urls[0]) for client, size in zip(ours, SIZES, strict=True)]
-            header(f"client, driver none (medians of {samples})")
+            header(f"client, driver none (medians of {samples}; load average {load:.1f} at the start)")
             columns("pymachine", "docker-machine" if original else "")
             _compare(ours, theirs, samples)
+        _black_holes(ours[-1], stores[-1], samples)
+
+
+def _black_holes(client: Client, store: FileStore, samples: int) -> None:
+    """``ls`` of 1,000 machines, of which ten answer and ten are black holes."""
+    from support.fleet import black_holes, engines, set_urls
+
+    with engines(store, SOME) as answering, black_holes(SOME) as silent:
+        set_urls(store, [*answering, *silent])
+        for limit, most in (("0.25", samples), ("10", 3)):
+            what = f"ls -t {limit} of {SIZES[-1]}, {SOME} answer, {SOME} are black holes"
+            client.timed("ls", "-t", limit)
+            single(what, [client.timed("ls", "-t", limit) for _ in range(most)])
 
 
 def _compare(ours: list[Client], theirs: list[Client | None], samples: int) -> None:

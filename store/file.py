@@ -208,7 +208,7 @@ class FileStore(Store):
 
     def journal(self, name: str) -> Journal:
         """The journal of machine *name*; nothing is made before its first event."""
-        return FileJournal(self._directory(name) / "journal.jsonl")
+        return FileJournal(Path(f"{self._machines}/{valid_name(name)}/journal.jsonl"))
 
     def machine_dir(self, name: str) -> Path:
         """The machine's directory (0700), made when missing."""
@@ -251,7 +251,7 @@ class FileStore(Store):
         return self._machines / valid_name(name)
 
     def _record(self, name: str) -> Path:
-        return self._directory(name) / "record.json"
+        return Path(f"{self._machines}/{valid_name(name)}/record.json")  # in one go: `ls` does it for every machine
 
     def _exists(self, name: str) -> bool:
         """Whether there is a record, readable or not."""

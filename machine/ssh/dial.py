@@ -60,6 +60,11 @@ def _look_up(host: str, port: int, seconds: float) -> Sequence[Address]:
 
 def _is_address(host: str) -> bool:
     try:
+        socket.inet_pton(socket.AF_INET, host)  # most are, and it is quicker than to look at both kinds
+        return True
+    except (OSError, ValueError):
+        pass
+    try:
         ipaddress.ip_address(host)
     except ValueError:
         return False
