@@ -67,9 +67,7 @@ def _session(profile: str) -> Any:
 def _client(account: Account, service: str) -> Any:
     from botocore.config import Config
 
-    session = _session(account.profile)
-    if account.role:
-        session = _assumed(session, account)
+    session = _assumed(account) if account.role else _session(account.profile)
     config = Config(
         retries={"total_max_attempts": 1},
         connect_timeout=CONNECT_SECONDS,
@@ -80,20 +78,28 @@ def _client(account: Account, service: str) -> Any:
     return session.client(service, region_name=account.region, endpoint_url=account.endpoint or None, config=config)
 
 
-os.register_at_fork(after_in_child=_client.cache_clear)  # a child must not write into its parent's connections
+if hasattr(os, "register_at_fork"):  # not on Windows, where nothing forks
+    os.register_at_fork(after_in_child=_client.cache_clear)  # a child must not write into its parent's connections
 
 
-def _assumed(session: Any, account: Account) -> Any:
-    """A session of the assumed role, whose credentials are renewed when they expire."""
+@functools.cache
+def _assumed(account: Account) -> Any:
+    """A session of the assumed role, the same for all services; its credentials are renewed when they expire."""
     from botocore.credentials import AssumeRoleCredentialFetcher, DeferredRefreshableCredentials
+    from botocore.exceptions import NoCredentialsError
     from botocore.session import get_session
+
+    session = _session(account.profile)
+    source = session.get_credentials()
+    if source is None:
+        raise NoCredentialsError
 
     def create_client(service: str, **options: Any) -> Any:
         given = {"region_name": account.region, "endpoint_url": account.endpoint or None, **options}
         return session.client(service, **given)
 
     fetcher = AssumeRoleCredentialFetcher(
-        create_client, session.get_credentials(), account.role, extra_args={"RoleSessionName": "pymachine"}
+        create_client, source, account.role, extra_args={"RoleSessionName": "pymachine"}
     )
     inner: Any = get_session()
     inner._credentials = DeferredRefreshableCredentials(fetcher.fetch_credentials, "assume-role")

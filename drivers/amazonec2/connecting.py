@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 from typing import TYPE_CHECKING
 
@@ -55,11 +56,11 @@ def endpoint(driver: AmazonEC2Driver, address: str) -> SSHEndpoint:
 def _proxy_command(options: Options, region: str, instance_id: str) -> str:
     if not options.session_manager:
         return options.ssh_proxy_command
-    profile = f" --profile {options.profile}" if options.profile else ""
-    return (
-        f"aws ssm start-session --region {region}{profile} --target {instance_id} "
-        "--document-name AWS-StartSSHSession --parameters portNumber=%p"
-    )
+    words = ["aws", "ssm", "start-session", "--region", region, "--target", instance_id]
+    words += ["--profile", options.profile] if options.profile else []
+    words += ["--endpoint-url", options.endpoint] if options.endpoint else []
+    command = shlex.join([*words, "--document-name", "AWS-StartSSHSession", "--parameters"]).replace("%", "%%")
+    return f"{command} portNumber=%p"
 
 
 def elastic_ip(cloud: Cloud, context: Context, plan: Plan, instance_id: str) -> str:

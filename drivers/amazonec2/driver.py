@@ -6,6 +6,7 @@ interrupted create goes on, and a remove finds all there is, whatever the record
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -18,6 +19,9 @@ from pymachine.drivers.amazonec2 import (
     firewall,
     instances,
     keypair,
+    opening,
+    rootvolume,
+    sharing,
     snapshots,
     tags,
     types,
@@ -27,7 +31,8 @@ from pymachine.drivers.amazonec2.cloud import Cloud
 from pymachine.drivers.amazonec2.faults import Refused
 from pymachine.drivers.amazonec2.launch import Parts, parameters, ways
 from pymachine.drivers.amazonec2.launcher import Launcher, settled
-from pymachine.drivers.amazonec2.plan import Plan, make_plan
+from pymachine.drivers.amazonec2.plan import Plan, make_plan, remember, remembered
+from pymachine.drivers.amazonec2.reboot import reboot
 from pymachine.drivers.amazonec2.userdata import user_data
 from pymachine.drivers.amazonec2.waiting import Patience
 from pymachine.drivers.base import Belonging, Context, Driver, Seen, Snapshot, State
@@ -36,6 +41,7 @@ from pymachine.machine.ssh.base import SSHEndpoint
 
 RESOURCES = (
     "region", "plan", "group", "key_pair", "generation", "attempt", "instance", "address", "allocation", "ssh_user",
+    "sources",
 )  # fmt: skip
 """What this driver keeps in the record."""
 SETTLE_SECONDS = 10.0
@@ -66,8 +72,10 @@ class AmazonEC2Driver(Driver):
             raise InvalidOption("; ".join(problems))
         try:
             connecting.check(self.options)
-            plan = make_plan(self.cloud, self.options, self.context)
-            self._rehearse(plan)
+            with sharing.making(self.cloud):
+                plan = make_plan(self.cloud, self.options, self.context)
+                sharing.find_out(self.cloud, ("rehearsal", self.options), lambda: self._rehearse(plan))
+                remember(self.context, self.options, plan)
         except InvalidOption:
             raise
         except MachineError as error:
@@ -75,15 +83,20 @@ class AmazonEC2Driver(Driver):
 
     def create(self) -> None:
         """Make and start the instance, or go on with an interrupted create."""
-        self._step("create.plan", self._make_plan)
-        self._step("create.key", self._make_key, key_pair=keypair.pair_name(self.context.machine_id))
-        self._step("create.group", self._make_group, group_name=firewall.group_name(self.context.machine_id))
-        self._step("create.instance", self._launch, region=self.cloud.account.region)
-        self._step("create.running", self._finish)
+        resumed = "plan" in self.context.resources
+        with sharing.making(self.cloud):
+            self._step("create.plan", self._make_plan)
+            self._step("create.key", self._make_key, key_pair=keypair.pair_name(self.context.machine_id))
+            self._step("create.group", self._make_group, group_name=firewall.group_name(self.context.machine_id))
+            if resumed:
+                self._follow_caller()
+            self._step("create.instance", self._launch, region=self.cloud.account.region)
+            self._step("create.running", self._finish)
 
     def start(self) -> None:
-        """Start a stopped instance; fine when running."""
+        """Start a stopped instance, open to the address that this computer has now; fine when running."""
         instance_id = self._require_instance()
+        self._follow_caller()
         if instances.name_of_state(self._look()) == "stopping":
             self._seen = instances.wait_for(self.cloud, instance_id, "stopped")
         if instances.name_of_state(self._look()) == "stopped":
@@ -100,11 +113,12 @@ class AmazonEC2Driver(Driver):
         self._stop(Force=True)
 
     def restart(self) -> None:
-        """Reboot, which keeps the address; start when it does not run."""
+        """Reboot, which keeps the address, and see that it has happened; start when it does not run."""
         instance_id = self._require_instance()
         if instances.name_of_state(self._look()) != "running":
             return self.start()
-        self.cloud.call("RebootInstances", InstanceIds=[instance_id])
+        self._follow_caller()
+        reboot(self, instance_id)
 
     def remove(self) -> None:
         """Remove instance, spot request, address, group, key pair and volumes; fine when there is nothing."""
@@ -179,12 +193,17 @@ class AmazonEC2Driver(Driver):
         self.context.report(f"Made image {image}; make machines of it by --amazonec2-ami {image}")
 
     def restore_snapshot(self, name: str) -> None:
-        """EC2 makes new machines of images, and does not bring an instance back to one."""
-        image = snapshots.require(self.cloud, self.context, name)["ImageId"]
-        raise DriverError(
-            f"an EC2 instance cannot go back to image {image}, but a new machine can be made of it",
-            hint=f"pymachine create -d amazonec2 --amazonec2-ami {image} NAME",
-        )
+        """Replace the root volume by that of the image; the machine reboots. Further volumes stay as they are."""
+        image = snapshots.require(self.cloud, self.context, name)
+        state = instances.name_of_state(self._look()) if self._require_instance() else ""
+        if state != "running":
+            raise DriverError(
+                f'machine "{self.context.name}" must run to go back to a snapshot; it is {state}',
+                hint=f"pymachine start {self.context.name}, or make a new machine of the image: "
+                f"pymachine create -d amazonec2 --amazonec2-ami {image['ImageId']} NAME",
+            )
+        rootvolume.replace(self.cloud, self.context, self._instance_id(), image, self.plan.tags)
+        self.context.report(f"If its address has changed since: pymachine restart {self.context.name}")
 
     def remove_snapshot(self, name: str) -> None:
         """Remove the image and what is behind it."""
@@ -197,6 +216,14 @@ class AmazonEC2Driver(Driver):
     def discard(self, things: Sequence[Belonging]) -> None:
         """Remove what `belongings` found; a protection against termination is respected."""
         belongings.remove(self.cloud, list(things))
+
+    def regions(self) -> list[str]:
+        """The regions that the account may use (`pymachine.drivers.base.Regional`)."""
+        return sorted(region["RegionName"] for region in self.cloud.call("DescribeRegions")["Regions"])
+
+    def in_region(self, region: str) -> AmazonEC2Driver:
+        """The same driver, looking at another region."""
+        return type(self)(dataclasses.replace(self.options, region=region), self.context)
 
     def leftovers(self) -> list[str]:
         """What is still there of the machine, in words; empty after `remove`."""
@@ -225,7 +252,7 @@ class AmazonEC2Driver(Driver):
                 raise
 
     def _make_plan(self) -> dict[str, Any]:
-        made = self.context.resources.get("plan") or make_plan(self.cloud, self.options, self.context).to_json()
+        made = self.context.resources.get("plan") or remembered(self.cloud, self.options, self.context).to_json()
         return {"plan": made, "region": self.cloud.account.region}
 
     def _make_key(self) -> dict[str, Any]:
@@ -246,6 +273,10 @@ class AmazonEC2Driver(Driver):
         name = firewall.group_name(self.context.machine_id)
         return {"group": firewall.ensure_group(self.cloud, name, plan.vpc, rules, plan.tags)}
 
+    def _follow_caller(self) -> None:
+        planned = self.context.resources.get("plan", {}).get("sources", [])
+        opening.follow_caller(self.cloud, self.options, self.context, planned)
+
     def _launch(self) -> dict[str, Any]:
         resources = self.context.resources
         make_user = self.options.ssh_user if self.options.ssh_user not in ("", "root") else ""
@@ -254,8 +285,10 @@ class AmazonEC2Driver(Driver):
             public_key=self._public_key(),
             make_user=make_user,
             extra_path=self.options.userdata,
+            expires_at=self.context.expires_at,
         )
-        parts = Parts(self.plan.groups or [resources["group"]], resources.get("key_pair", ""), data)
+        groups = self.plan.groups or [resources["group"]]
+        parts = Parts(groups, resources.get("key_pair", ""), data, self.context.expires_at)
         launcher = Launcher(self.cloud, self.options, self.context, self.plan, parts)
         return {"instance": launcher.instance()}
 
@@ -324,11 +357,12 @@ class AmazonEC2Driver(Driver):
         return keypair.own_key(Path(self.context.directory), self.options.ssh_keypath)
 
     def _belongings(self) -> list[Belonging]:
-        return belongings.find(self.cloud, tags.of_machine(self.context.machine_id))
+        return belongings.of_machine(self.cloud, self.context.machine_id)
 
     def _hidden_instances(self) -> list[Belonging]:
         """Instances that were launched so short a time ago that they are not found by their tags yet."""
-        seconds = SETTLE_SECONDS if self.context.journal.facts().get("way") else 0.0
+        known = self._instance_id() and self._look()  # the one instance there can be
+        seconds = SETTLE_SECONDS if self.context.journal.facts().get("way") and not known else 0.0
         return list(settled(self._launched, self.cloud, seconds))
 
     def _launched(self) -> list[Belonging]:

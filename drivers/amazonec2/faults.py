@@ -22,12 +22,19 @@ INVALID = frozenset(
     ("AuthFailure", "InvalidClientTokenId", "UnrecognizedClientException", "SignatureDoesNotMatch",
      "InvalidSignatureException", "MissingAuthenticationToken", "InvalidAccessKeyId", "IncompleteSignature")
 )  # fmt: skip
-DENIED = frozenset(("UnauthorizedOperation", "AccessDenied", "AccessDeniedException", "UnauthorizedException"))
+DENIED = frozenset(
+    ("UnauthorizedOperation", "AccessDenied", "AccessDeniedException", "UnauthorizedException", "ForbiddenException")
+)
 NO_CAPACITY = frozenset(
     ("InsufficientInstanceCapacity", "InsufficientHostCapacity", "InsufficientCapacity", "SpotMaxPriceTooLow",
      "MaxSpotInstanceCountExceeded", "Unsupported", "UnfulfillableCapacity")
 )  # fmt: skip
 """Another zone, type or market may do."""
+UNUSABLE = frozenset(
+    ("ProfileNotFound", "ConfigNotFound", "ConfigParseError", "InvalidConfigError", "InfiniteLoopConfigError",
+     "UnknownCredentialError", "CredentialRetrievalError", "RefreshWithMFAUnsupportedError")
+)  # fmt: skip
+"""botocore's own errors about what the configuration says of credentials."""
 HINTS = {
     "VcpuLimitExceeded": "ask for a higher limit of running instances in Service Quotas, or take a smaller type",
     "InstanceLimitExceeded": "ask for a higher limit of running instances in Service Quotas",
@@ -55,8 +62,17 @@ class NotAllowed(Refused):
     """Credentials that are expired, wrong or not allowed to do it."""
 
 
+ON_THE_WAY = {
+    "AssumeRole": "sts", "AssumeRoleWithWebIdentity": "sts", "GetRoleCredentials": "sso", "CreateToken": "sso-oauth",
+}  # fmt: skip
+"""What botocore asks by itself to get at credentials; by its service, as in a policy."""
+
+
 def from_client_error(error: Any, action: str, who: str) -> Refused:
-    """A botocore ``ClientError``; *who* is the identity's origin in words."""
+    """A botocore ``ClientError``; *who* is the identity's origin in words. What was refused may have been a call on the
+    way to the credentials, which is then the action to be told."""
+    if service := ON_THE_WAY.get(getattr(error, "operation_name", "")):
+        action = f"{service}:{error.operation_name}"
     details = error.response.get("Error", {})
     code, text = str(details.get("Code", "")), " ".join(str(details.get("Message", "")).split())
     if code in EXPIRED:
@@ -86,8 +102,11 @@ def from_botocore(error: Any, action: str, who: str) -> MachineError:
             hint="set AWS_PROFILE or --amazonec2-profile, run aws configure or aws sso login, or use an instance role",
         )
     if "SSO" in kind or kind == "TokenRetrievalError":
-        return MissingRequirement(f"no AWS credentials for {action}: {text}", hint="aws sso login")
-    if kind in ("ProfileNotFound", "ConfigNotFound", "InvalidConfigError", "CredentialRetrievalError"):
+        profile = f" --{who.partition(',')[0]}" if who.startswith("profile ") else ""
+        return MissingRequirement(f"no AWS credentials for {action}: {text}", hint=f"aws sso login{profile}")
+    if kind.startswith("Login"):
+        return MissingRequirement(f"no AWS credentials for {action}: {text}", hint="aws login")
+    if kind in UNUSABLE:
         return MissingRequirement(f"no AWS credentials for {action}: {text}", hint="see ~/.aws/config")
     if kind == "ParamValidationError":
         return DriverError(f"{action}: {text}")

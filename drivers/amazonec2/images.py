@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,7 +44,8 @@ def find_image(cloud: Cloud, *, ami: str, distribution: str, architectures: list
 def describe(cloud: Cloud, ami: str) -> dict[str, Any] | None:
     """What EC2 says of an image; ``None`` when there is no such one that we may use."""
     try:
-        return next(iter(cloud.call("DescribeImages", ImageIds=[ami]).get("Images") or ()), None)
+        found = cloud.call("DescribeImages", ImageIds=[ami], IncludeDeprecated=True).get("Images") or []
+        return found[0] if found else None
     except Refused as error:
         if error.code.startswith("InvalidAMIID"):
             return None
@@ -55,6 +57,8 @@ def _given(cloud: Cloud, ami: str, architectures: list[str], instance_type: str)
     if found is None or found.get("State", "available") != "available":
         state = f" is {found['State']}" if found else " does not exist, or is not shared with this account"
         raise InvalidOption(f"--amazonec2-ami: {ami}{state} in {cloud.account.region}")
+    if str(found.get("Platform") or "").lower() == "windows":
+        raise InvalidOption(f"--amazonec2-ami: {ami} is an image of Windows; the engine needs Linux")
     image = _image(found, catalogue.user_of(found.get("OwnerId", ""), found.get("Name") or ""))
     if architectures and image.architecture not in architectures:
         raise InvalidOption(
@@ -75,13 +79,16 @@ def _by_parameter(cloud: Cloud, wanted: Distribution, architecture: str) -> dict
 
 
 def _by_owner(cloud: Cloud, wanted: Distribution, architecture: str) -> dict[str, Any] | None:
+    """The newest that is not deprecated: by EC2 only its owner is told of such a one, but not by all that speak EC2."""
     named = [
         {"Name": "name", "Values": [wanted.fill(wanted.pattern, architecture)]},
         {"Name": "state", "Values": ["available"]},
         {"Name": "architecture", "Values": [architecture]},
     ]
     found = cloud.call("DescribeImages", Owners=[wanted.owner], Filters=named).get("Images") or []
-    return max(found, key=lambda image: str(image.get("CreationDate", "")), default=None)
+    now = datetime.datetime.now(datetime.UTC).isoformat()
+    current = [image for image in found if not "" < str(image.get("DeprecationTime") or "") <= now]
+    return max(current, key=lambda image: str(image.get("CreationDate", "")), default=None)
 
 
 def _image(found: dict[str, Any], user: str) -> Image:

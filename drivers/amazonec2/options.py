@@ -153,6 +153,8 @@ class Options:
             yield f"--amazonec2-spot-price: {self.spot_price!r} is not a price such as 0.05"
         if self.endpoint and not re.fullmatch(r"https?://\S+", self.endpoint):
             yield f"--amazonec2-endpoint: {self.endpoint!r} is not an http or https URL"
+        if "@" in self.endpoint.partition("//")[2].partition("/")[0]:
+            yield "--amazonec2-endpoint: the URL has a user or password in it, which pymachine would have to store"
         for text in self.allow_from:
             try:
                 ipaddress.ip_network(text)
@@ -173,6 +175,11 @@ class Options:
             yield "--amazonec2-ipv6 and a private address exclude each other"
         if self.session_manager and self.ssh_proxy_command:
             yield "--amazonec2-session-manager and --amazonec2-ssh-proxy-command exclude each other"
+        if self.session_manager and self.role:
+            yield (
+                "--amazonec2-session-manager runs the AWS CLI, which knows no --amazonec2-role; "
+                "name a profile that assumes the role"
+            )
         if self.instance_connect and self.keypair_name:
             yield "--amazonec2-instance-connect and --amazonec2-keypair-name exclude each other"
         if self.hibernate and self.request_spot_instance:

@@ -12,6 +12,8 @@ RESERVED = ("aws:", "pymachine:")
 MOST_TAGS = 40
 """EC2 allows 50 a resource; some are ours."""
 LONGEST_KEY, LONGEST_VALUE = 128, 256
+PROVISIONED = ("io1", "io2")
+"""Types whose operations a second are paid for, and must be told."""
 VOLUME_TYPES = ("gp3", "gp2", "io1", "io2", "st1", "sc1", "standard")
 
 
@@ -85,6 +87,7 @@ def parse_volume(text: str, number: int) -> Volume:
         else "the size is not a number of GB" if not size.isdecimal() or not 1 <= int(size) <= 65536
         else f"type {kind!r} is none of {', '.join(VOLUME_TYPES)}" if kind not in VOLUME_TYPES
         else "iops is not a number" if not iops.isdecimal()
+        else f"type {kind} needs iops=N" if kind in PROVISIONED and not int(iops)
         else f"{device!r} is not a device such as /dev/sdf" if not re.fullmatch(r"/dev/[a-z0-9]+", device)
         else "keep takes no value" if keep
         else "there are no more than 11 volumes" if number > 10

@@ -13,11 +13,12 @@ from collections import Counter
 from dataclasses import dataclass, field
 from xml.etree import ElementTree
 
-from support.ec2 import moto_side, wire
+from support.ec2 import images, moto_side, rootvolumes, wire
 from support.ec2.wire import Answer, Call
 
 CHANGES = {"RunInstances": "pending", "StartInstances": "pending", "StopInstances": "stopping",
            "TerminateInstances": "shutting-down"}  # fmt: skip
+MARKET = "InstanceMarketOptions"
 CODES = {"pending": "0", "stopping": "64", "shutting-down": "32"}
 
 
@@ -29,6 +30,8 @@ class Wanted:
     """Share of calls that are refused."""
     absent_reads: int = 0
     """So many reads do not find a new instance."""
+    absent_uses: int = 0
+    """So many calls that use a security group or key pair which was just made do not find it."""
     slow_states: int = 0
     """So many reads show a change of state as under way."""
     capacity: list[dict[str, str]] = field(default_factory=list)
@@ -46,6 +49,16 @@ class Wanted:
     """A process that is killed when its call number *kill_after* has been done, and before it is answered."""
     hosts: bool = False
     """Each instance is a host that runs (`support.ec2.hosts`)."""
+    closed: list[int] = field(default_factory=list)
+    """Ports of these hosts that nobody reaches from outside."""
+    keys: dict[str, str] = field(default_factory=dict)
+    """Access keys that are taken, each with its session token, and what was issued; all keys when there is none."""
+    expired: list[str] = field(default_factory=list)
+    """Those of them whose time is over."""
+    root_volume_fails: bool = False
+    """A root volume cannot be replaced."""
+    caller: str = ""
+    """The address from which this computer seems to come."""
 
 
 class Faults:
@@ -54,17 +67,22 @@ class Faults:
     def __init__(self) -> None:
         self.wanted = Wanted()
         self.log: list[str] = []
+        self.asked: dict[str, dict[str, str]] = {}
+        """Each action's parameters, as it was called last."""
         self._random = random.Random(5)
         self._tokens: dict[str, tuple[str, Answer]] = {}
         self._reads: Counter[str] = Counter()
         self._changing: dict[str, tuple[str, int]] = {}
         self._violations: Counter[str] = Counter()
+        self._unknown: Counter[str] = Counter()
+        """Uses that do not find a group or key pair, for each that was made with such a fault wanted."""
         self._calls = 0
 
     def want(self, wanted: Wanted) -> None:
         """Other faults from now on; calls and reads are counted anew, what EC2 would know is kept."""
         self.wanted, self._calls = wanted, 0
         self.log.clear()
+        self.asked.clear()
         self._reads.clear()
         self._violations.clear()
         self._changing.clear()
@@ -72,6 +90,7 @@ class Faults:
     def before(self, call: Call) -> Answer | None:
         """An answer in moto's stead."""
         self.log.append(call.action)
+        self.asked[call.action] = dict(call.parameters)
         wanted = self.wanted
         if wanted.broken:
             return wire.error(call, wanted.broken, "refused by the test")
@@ -80,6 +99,8 @@ class Faults:
         if call.action in wanted.denied:
             code = "UnauthorizedOperation" if call.service == "ec2" else "AccessDeniedException"
             return wire.error(call, code, "You are not authorized to perform this operation.")
+        if absent := self._absent_use(call):
+            return absent
         special = getattr(self, f"_before_{call.action}", None)
         answer: Answer | None = special(call) if special else None
         return answer
@@ -90,10 +111,16 @@ class Faults:
             self._note_change(call, answer)
         if call.action == "RunInstances" and answer.status.startswith("200") and "ClientToken" in call.parameters:
             self._tokens[call.parameters["ClientToken"]] = (_fingerprint(call), answer)
+        self._follow_spot(call, answer)
+        self._note_made(call, answer)
         if call.action == "RunInstances" and "NetworkInterface.1.Ipv6AddressCount" in call.parameters:
             moto_side.with_ipv6.update(_ids(answer))
         if call.action == "DescribeInstances" and answer.status.startswith("200"):
             return self._described(call, answer)
+        if call.action == "DescribeImages":
+            images.described(call, answer)
+        if call.action == "DescribeSpotInstanceRequests" and answer.status.startswith("200"):
+            return self._requested(answer)
         return answer
 
     def seen(self, call: Call, answer: Answer) -> Answer:
@@ -125,7 +152,7 @@ class Faults:
         this = {
             "type": call.parameters.get("InstanceType", ""),
             "zone": moto_side.zone(call.parameters.get("NetworkInterface.1.SubnetId", "")),
-            "market": call.parameters.get("InstanceMarketOptions.MarketType", "on-demand"),
+            "market": call.parameters.get(f"{MARKET}.MarketType", "on-demand"),
         }
         if any(rule.items() <= this.items() for rule in self.wanted.capacity):
             return wire.error(call, "InsufficientInstanceCapacity", "There is no Spot or on-demand capacity.")
@@ -137,6 +164,12 @@ class Faults:
                 call, "IncorrectInstanceState", "The instance is not in a state from which it can be started."
             )
         return None
+
+    def _before_CreateReplaceRootVolumeTask(self, call: Call) -> Answer | None:
+        return rootvolumes.create(call, fails=self.wanted.root_volume_fails)
+
+    def _before_DescribeReplaceRootVolumeTasks(self, call: Call) -> Answer | None:
+        return rootvolumes.describe(call)
 
     def _before_TerminateInstances(self, call: Call) -> Answer | None:
         if any(moto_side.protected(identity) for identity in call.listed("InstanceId")):
@@ -168,23 +201,64 @@ class Faults:
             for identity in _ids(answer):
                 self._changing[identity] = (CHANGES[call.action], self.wanted.slow_states)
 
-    def _described(self, call: Call, answer: Answer) -> Answer:
+    def _note_made(self, call: Call, answer: Answer) -> None:
+        if self.wanted.absent_uses and answer.status.startswith("200"):
+            if call.action == "CreateSecurityGroup":
+                self._unknown[wire.document(answer).findtext("groupId", "")] = self.wanted.absent_uses
+            if call.action == "ImportKeyPair":
+                self._unknown[call.parameters["KeyName"]] = self.wanted.absent_uses
+
+    def _absent_use(self, call: Call) -> Answer | None:
+        if call.action not in ("AuthorizeSecurityGroupIngress", "RunInstances"):
+            return None
+        for name, value in call.parameters.items():
+            if self._unknown[value] > 0:
+                self._unknown[value] -= 1
+                code = "InvalidKeyPair.NotFound" if name == "KeyName" else "InvalidGroup.NotFound"
+                return wire.error(call, code, f"The {name} '{value}' does not exist")
+        return None
+
+    def _follow_spot(self, call: Call, answer: Answer) -> None:
+        """A launch at a spot price makes a request, and the end of its instance ends that."""
+        if not answer.status.startswith("200"):
+            return
+        if call.action == "RunInstances" and call.parameters.get(f"{MARKET}.MarketType") == "spot":
+            kind = call.parameters.get(f"{MARKET}.SpotOptions.SpotInstanceType", "one-time")
+            for identity in _ids(answer):
+                moto_side.add_spot_request(identity, kind, call.tags("spot-instances-request"))
+        if call.action == "TerminateInstances":
+            for identity in _ids(answer):
+                moto_side.end_spot_request(identity)
+
+    def _requested(self, answer: Answer) -> Answer:
         root = wire.document(answer)
-        for item in root.iterfind("reservationSet/item/instancesSet/item"):
-            identity = item.findtext("instanceId", "")
-            self._reads[identity] += 1
-            if self._reads[identity] <= self.wanted.absent_reads:
-                return self._absent(call, identity)
-            self._show_change(identity, item)
-            moto_side.give_reachable_addresses(item)
+        for requests in root.iterfind("spotInstanceRequestSet"):
+            for item in list(requests):
+                identity = item.findtext("spotInstanceRequestId", "")
+                self._reads[identity] += 1
+                if self._reads[identity] <= self.wanted.absent_reads:
+                    requests.remove(item)
         wire.put_back(answer, root)
         return answer
 
-    def _absent(self, call: Call, identity: str) -> Answer:
-        if call.listed("InstanceId"):
-            return wire.error(call, "InvalidInstanceID.NotFound", f"The instance ID '{identity}' does not exist")
-        text = f'<DescribeInstancesResponse xmlns="{wire.XMLNS}"><reservationSet/></DescribeInstancesResponse>'
-        return Answer("200 OK", "text/xml", text.encode())
+    def _described(self, call: Call, answer: Answer) -> Answer:
+        root = wire.document(answer)
+        for instances in root.iterfind("reservationSet/item/instancesSet"):
+            for item in list(instances):
+                identity = item.findtext("instanceId", "")
+                self._reads[identity] += 1
+                if self._reads[identity] > self.wanted.absent_reads:
+                    self._show_change(identity, item)
+                    moto_side.give_reachable_addresses(item)
+                    if request := moto_side.spot_request(identity):
+                        ElementTree.SubElement(item, "spotInstanceRequestId").text = request
+                elif call.listed("InstanceId"):
+                    text = f"The instance ID '{identity}' does not exist"
+                    return wire.error(call, "InvalidInstanceID.NotFound", text)
+                else:
+                    instances.remove(item)
+        wire.put_back(answer, root)
+        return answer
 
     def _show_change(self, identity: str, item: ElementTree.Element) -> None:
         state, left = self._changing.get(identity, ("", 0))

@@ -55,6 +55,11 @@ class Lab:
         with urllib.request.urlopen(f"{self.endpoint}/_callers", timeout=30) as answer:
             return dict(json.loads(answer.read()))
 
+    def asked(self, action: str) -> dict[str, str]:
+        """The parameters with which *action* was called last since `set`."""
+        with urllib.request.urlopen(f"{self.endpoint}/_asked?{action}", timeout=30) as answer:
+            return dict(json.loads(answer.read()))
+
     def change_images(self, *images: dict[str, str]) -> None:
         """Give images owners, dates, states (`support.ec2.images`)."""
         self._post("/_images", list(images))
@@ -73,12 +78,12 @@ class Lab:
         }
 
     @functools.cache  # noqa: B019 (a lab lives as long as the tests; making a client takes 0.2 s)
-    def client(self, service: Any = "ec2") -> Any:
+    def client(self, service: Any = "ec2", *, region: str = "us-east-1") -> Any:
         """boto3's own client, to look and to meddle."""
         import boto3
         from botocore.config import Config
 
-        session = boto3.Session(aws_access_key_id="testing", aws_secret_access_key="testing", region_name="us-east-1")
+        session = boto3.Session(aws_access_key_id="testing", aws_secret_access_key="testing", region_name=region)
         return session.client(service, endpoint_url=self.endpoint, config=Config(user_agent_extra=OBSERVER))
 
     def _post(self, path: str, document: Any) -> None:

@@ -16,8 +16,9 @@ import threading
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from support.ec2 import wire
+from support.ec2 import identity, images, rootvolumes, wire
 from support.ec2.faults import Faults, Wanted
+from support.ec2.identity import Identity
 from support.ec2.lab import OBSERVER
 from support.ec2.wire import Answer, Call
 
@@ -32,18 +33,33 @@ class Front:
     def __init__(self, moto: Any) -> None:
         self._moto = moto
         self._faults = Faults()
+        self._identity = Identity()
         self._lock = threading.Lock()
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
-        answer = self._own(environ["PATH_INFO"], body) or self._api(environ, body)
+        answer = self._own(environ, body) or identity.answer(environ) or self._api(environ, body)
         headers = [("Content-Type", answer.type), ("Content-Length", str(len(answer.body)))]
         start_response(answer.status, headers)
         return [answer.body]
 
-    def _own(self, path: str, body: bytes) -> Answer | None:
+    def _own(self, environ: dict[str, Any], body: bytes) -> Answer | None:
+        path = environ["PATH_INFO"]
         if path == "/checkip":
-            return Answer("200 OK", "text/plain", f"{CALLER}\n".encode())
+            return Answer("200 OK", "text/plain", f"{self._faults.wanted.caller or CALLER}\n".encode())
+        if path == "/_callers":
+            return Answer("200 OK", "application/json", json.dumps(self._identity.callers).encode())
+        if path == "/_asked":
+            return Answer(
+                "200 OK", "application/json", json.dumps(self._faults.asked[environ["QUERY_STRING"]]).encode()
+            )
+        if path == "/_images":
+            images.change(json.loads(body))
+            return Answer("200 OK", "application/json", b"{}")
+        if path in ("/_host", "/_expire_keys"):
+            from support.ec2 import hosts
+
+            return hosts.about(environ["QUERY_STRING"]) if path == "/_host" else hosts.expire_keys()
         if path == "/_log":
             return Answer("200 OK", "application/json", json.dumps(self._faults.log).encode())
         if path == "/_control":
@@ -59,9 +75,13 @@ class Front:
         if OBSERVER in environ.get("HTTP_USER_AGENT", ""):
             return self._faults.seen(call, self._ask_moto(environ, body, call))
         with self._lock:
-            answer = self._faults.before(call)
+            wanted = self._faults.wanted
+            refused = self._identity.refused(call, environ, wanted.keys, wanted.expired)
+            answer = wire.error(call, refused, "refused by the test") if refused else self._faults.before(call)
             if answer is None:
                 answer = self._faults.after(call, self._ask_moto(environ, body, call))
+                if call.service == "sts":
+                    self._identity.note_issued(answer)
             self._faults.done()
         return answer
 
@@ -80,6 +100,7 @@ class Front:
         if self._faults.wanted.hosts:
             from support.ec2 import hosts
 
+            hosts.closed[:] = self._faults.wanted.closed
             hosts.follow(call, answer)
 
     def _reset(self) -> None:
@@ -92,6 +113,9 @@ class Front:
                 for backend in get_backend(service)[account].values():
                     backend.reset()
         moto_side.parameter.cache_clear()
+        images.reset()
+        rootvolumes.reset()
+        self._identity = Identity()
         if "support.ec2.hosts" in sys.modules:
             from support.ec2 import hosts
 
@@ -117,9 +141,20 @@ def main() -> None:
     from moto.server import DomainDispatcherApplication, create_backend_app
     from werkzeug.serving import WSGIRequestHandler, make_server
 
+    from support.ec2 import moto_side
+
+    moto_side.quicken()
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    WSGIRequestHandler.protocol_version = "HTTP/1.1"
-    server = make_server("127.0.0.1", 0, Front(DomainDispatcherApplication(create_backend_app)), threaded=True)
+
+    class Handler(WSGIRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def make_environ(self) -> dict[str, Any]:
+            """With the one header of AWS's that has underscores in its name, which werkzeug leaves out."""
+            return {**super().make_environ(), identity.BEARER: self.headers.get("x-amz-sso_bearer_token", "")}
+
+    front = Front(DomainDispatcherApplication(create_backend_app))
+    server = make_server("127.0.0.1", 0, front, threaded=True, request_handler=Handler)
     greet()
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit())
     print(server.server_port, flush=True)

@@ -79,7 +79,7 @@ def test_ports_and_volumes() -> None:
     for wrong in ("0", "70000", "80/sctp", "http"):
         with pytest.raises(InvalidOption):
             parse_port(wrong)
-    for wrong in ("x", "10,type=tape", "10,colour=red", "10,device=sdf", "10,keep=no"):
+    for wrong in ("x", "10,type=tape", "10,type=io2", "10,colour=red", "10,device=sdf", "10,keep=no"):
         with pytest.raises(InvalidOption):
             parse_volume(wrong, 0)
 
