@@ -19,6 +19,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import uuid
 from collections.abc import Mapping
@@ -100,17 +101,21 @@ class Layout:
     def identity(self, *, make: bool = False) -> str:
         """An id of this local root, so that machines know theirs; empty when it has none and is not to *make* it."""
         path = self.root / "id"
-        if make and not path.exists():
+        if make:
+            self._make_identity(path)
+        return path.read_text().strip() if path.exists() else ""
+
+    def _make_identity(self, path: Path) -> None:
+        """Unless there is one: whoever comes first wins, and all agree."""
+        while not path.exists():
             self.root.mkdir(parents=True, exist_ok=True)
             new = self.root / f".id.{uuid.uuid4()}"
             new.write_text(str(uuid.uuid4()))
-            try:
-                os.link(new, path)  # never replaces: whoever comes first wins, and all agree
-            except FileExistsError:
-                pass
-            finally:
-                new.unlink()
-        return path.read_text().strip() if path.exists() else ""
+            with contextlib.suppress(FileExistsError, FileNotFoundError):  # another was first, and took ours away
+                os.link(new, path)  # never replaces
+            new.unlink(missing_ok=True)
+        for left in self.root.glob(".id.*"):  # by processes that were killed
+            left.unlink(missing_ok=True)
 
     def machine(self, machine_id: str) -> MachinePaths:
         """The folder of a machine. Its id is checked: it becomes part of paths that are removed."""

@@ -97,6 +97,8 @@ class Leases:
 
     def _save(self, state: dict[str, Any]) -> None:
         self._path.parent.mkdir(parents=True, exist_ok=True)
+        for left in self._path.parent.glob(f".{self._path.name}.*"):  # by processes that were killed: we have the lock
+            left.unlink(missing_ok=True)
         jsonfile.write(self._path, state)
 
     def _find(self, state: dict[str, Any], machine_id: str) -> Lease | None:

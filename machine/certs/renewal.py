@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from pymachine.machine.certs.expiry import expiry, unnamed
@@ -23,6 +24,8 @@ def renewal_reason(store_certs: Path, directory: Path, host: str, delivered: lis
         first = expiry(place)
         if first is not None and first.due():
             return first.describe()
+    if _cut_off(store_certs, directory):
+        return "an earlier renewal was cut off"
     if unnamed(directory, host):
         return f"the address has changed to {host}"
     if ours.serial != own.serial:
@@ -30,6 +33,16 @@ def renewal_reason(store_certs: Path, directory: Path, host: str, delivered: lis
     if delivered and delivered != edition(directory):
         return "the host does not have the newest certificate"
     return ""
+
+
+def _cut_off(store_certs: Path, directory: Path) -> bool:
+    """Whether a pair is half replaced, or the machine's client certificate is not the store's: its key is copied first,
+    so that it may be another's by now."""
+    pending = (store_certs / ".ca.pem", store_certs / ".cert.pem", directory / ".server.pem")
+    if any(os.path.lexists(f"{path}.pending") for path in pending):
+        return True
+    ours, own = _seen(store_certs / "cert.pem"), _seen(directory / "cert.pem")
+    return ours is not None and own is not None and ours.serial != own.serial
 
 
 def edition(directory: Path) -> list[str]:

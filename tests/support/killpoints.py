@@ -1,30 +1,33 @@
 """Run the program and end it by SIGKILL right before the n-th thing it does to the world.
 
-Run as a file: ``killpoints.py N LOG ONLY ARGUMENT…``. The points are: every change of the file system (the journal's
-and the store's among them), every program started, every connection, and every command on a host over SSH twice,
-before it is sent and while it runs. Those count whose names begin with ONLY. LOG gets the name of each; the last line
-is where the process was killed. N of 0 never kills. Nothing in the product knows of this: Python's audit events
-(PEP 578) tell of all but SSH.
+The points are: every change of the file system (the journal's and the store's among them), every program started,
+every connection, and every command on a host over SSH twice, before it is sent and while it runs. Nothing in the
+product knows of this: Python's audit events (PEP 578) tell of all but SSH (`support.killed`).
 """
 
 from __future__ import annotations
 
+import atexit
+import contextlib
+import functools
+import json
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+import tempfile
+import threading
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from support import killed
 from support.program import Program, environment
 
 KILLED = -signal.SIGKILL
-FACTS = 2
-"""Points of the question that every provisioning begins with."""
-FEW = {"os.remove": 20, "os.rmdir": 10, "upper.new": 5, "/sys/fs/cgroup/": 5, "socket.connect": 3}
-"""Of what happens many times in a row only every so many-th counts: by event or a part of its name."""
+MOST = 500
+"""Points of one operation; more are a loop."""
 
 
 @dataclass(frozen=True)
@@ -38,139 +41,98 @@ class Attempt:
     output: str
 
 
-def attempt(program: Program, number: int, *args: str, log: Path, only: str = "", timeout: float = 120) -> Attempt:
-    """Run the program up to point *number* (from 1) of those whose names begin with *only*."""
-    log.write_text("")
-    argv = [sys.executable, __file__, str(number), str(log), only, "-s", str(program.store), *args]
-    paths = [str(Path(__file__).parent.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
-    env = environment({**program.env, "PYTHONPATH": os.pathsep.join(paths)})
-    done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, env=env, timeout=timeout)
-    points = log.read_text().splitlines()
-    return Attempt(done.returncode == KILLED, points[-1] if points else "", done.returncode, done.stdout + done.stderr)
+class Killer:
+    """A process that has loaded the program and forks for each run: Python's own start takes longer than most."""
+
+    def __init__(self, python: str, script: str, **options: Any) -> None:
+        self._folder = Path(tempfile.mkdtemp(prefix="pymachine-killed-"))
+        self.log = self._folder / "points"
+        """The points of the last run."""
+        self._output = self._folder / "output"
+        for file in (self.log, self._output):
+            file.touch()
+            os.chown(file, options.get("user", -1), -1)
+        self._folder.chmod(0o755)
+        self._process = subprocess.Popen(
+            [python, script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, **options
+        )
+
+    def run(self, argv: Sequence[str], env: Mapping[str, str], *, timeout: float = 300, **where: Any) -> Attempt:
+        """Run the program; *where* it is to be killed is what `support.killed.Countdown` takes."""
+        for file in (self.log, self._output):
+            file.write_text("")
+        files = {"log": str(self.log), "output": str(self._output)}
+        code = self._follow({"argv": argv, "env": dict(env), **files, **where}, timeout)
+        points = self.points()
+        text = self._output.read_text(errors="replace")
+        return Attempt(code == KILLED, points[-1] if points else "", code, text)
+
+    def points(self) -> list[str]:
+        """All points that the last run passed."""
+        return self.log.read_text(errors="replace").splitlines()
+
+    def close(self) -> None:
+        """End the process."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait()
+        for path in (self.log, self._output):
+            path.unlink()
+        self._folder.rmdir()
+
+    def _follow(self, wanted: dict[str, Any], timeout: float) -> int:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps(wanted) + "\n")
+        self._process.stdin.flush()
+        child = int(self._process.stdout.readline())
+        late = threading.Event()
+
+        def end() -> None:
+            late.set()
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(child, signal.SIGKILL)
+
+        timer = threading.Timer(timeout, end)
+        timer.start()
+        try:
+            code = int(self._process.stdout.readline())
+        finally:
+            timer.cancel()
+        assert not late.is_set(), f"{wanted['argv']} has not ended after {timeout} s: {self._output.read_text()}"
+        return code
 
 
-def again_and_again(
-    program: Program, *args: str, log: Path, stride: int = 1, on_host: str = "ssh"
-) -> Iterator[Attempt]:
-    """The same command until it lives, each time killed *stride* points later; *on_host*, at each such point in turn.
+@functools.cache
+def killer() -> Killer:
+    """For runs of the program as this process's user."""
+    made = Killer(sys.executable, killed.__file__, env=environment())
+    atexit.register(made.close)
+    return made
 
-    What was done on a host is not done again, so there the number stays about the same while the points go on.
-    """
-    number, only = 1, ""
+
+def attempt(program: Program, number: int, *args: str, only: str = "", seen: Collection[str] | None = None) -> Attempt:
+    """Run the program up to point *number* (from 1; 0: to its end) of those whose names begin with *only*, or up to
+    the first one that is not among those *seen*."""
+    where = {"number": number, "only": only, "seen": None if seen is None else list(seen)}
+    return killer().run(["-s", str(program.store), *args], environment(program.env), **where)
+
+
+def complete(program: Program, *args: str) -> list[str]:
+    """Run the program to its end, which must be good; returns the points that it passed."""
+    done = attempt(program, 0, *args)
+    assert done.code == 0, done
+    return killer().points()
+
+
+def again_and_again(run: Callable[[Collection[str]], Attempt]) -> Iterator[Attempt]:
+    """Let *run* do the same again and again until it is not killed, each time up to the first point at which it has
+    not been killed yet."""
     seen: set[str] = set()
-    while True:
-        done = attempt(program, number, *args, log=log, only=only)
+    while len(seen) < MOST:
+        done = run(seen)
         yield done
         if not done.killed:
             return
-        if not only and done.point.startswith("ssh"):
-            number, only = FACTS, on_host
-        elif not only:
-            number += stride
-        elif done.point in seen:
-            number += 1
-        else:
-            number = max(number - 1, FACTS)
         seen.add(done.point)
-
-
-class Countdown:
-    """Counts points; at the last one the process ends."""
-
-    def __init__(self, number: int, log: Path, only: str) -> None:
-        self._left = number
-        self._only = only
-        self._command = ""
-        self._log = os.open(log, os.O_WRONLY | os.O_APPEND)
-        self._many: dict[str, int] = {}
-
-    def point(self, name: str) -> None:
-        """One thing is about to be done."""
-        if not name.startswith(self._only):
-            return
-        os.write(self._log, f"{name}\n".encode(errors="replace"))
-        self._left -= 1
-        if self._left == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    def audit(self, event: str, arguments: tuple[Any, ...]) -> None:
-        """The hook for `sys.addaudithook`."""
-        if event in EVENTS and (name := EVENTS[event](arguments)) and self._counts(event, name):
-            self.point(f"{event} {name}")
-
-    def _counts(self, event: str, name: str) -> bool:
-        for part, few in FEW.items():
-            if part in name or (part == event and not name.startswith("/")):
-                self._many[part] = self._many.get(part, -1) + 1
-                return self._many[part] % few == 0
-        return True
-
-    def around(self, execute: Callable[..., Any]) -> Callable[..., Any]:
-        """Points before commands over SSH."""
-
-        def counted(session: Any, command: str, *args: Any, **options: Any) -> Any:
-            self._command = repr(command[:60])
-            self.point(f"ssh before {self._command}")
-            return execute(session, command, *args, **options)
-
-        return counted
-
-    def within(self, converse: Callable[..., Any]) -> Callable[..., Any]:
-        """Points while commands run on the host."""
-
-        def counted(*args: Any) -> Any:
-            self.point(f"ssh during {self._command}")
-            return converse(*args)
-
-        return counted
-
-
-def _opened(arguments: tuple[Any, ...]) -> str:
-    """Files opened for writing, but for temporary ones, whose renaming counts, and the log."""
-    path, _, flags = arguments
-    if isinstance(path, int) or not isinstance(flags, int) or not flags & (os.O_WRONLY | os.O_RDWR):
-        return ""
-    name = os.fsdecode(path)
-    passed_over = "__pycache__" in name or "/." in name or name == os.devnull or name.endswith("provision.log")
-    return "" if passed_over else name
-
-
-def _made(arguments: tuple[Any, ...]) -> str:
-    """Directories that are not there yet."""
-    path = os.fsdecode(arguments[0])
-    return "" if os.path.isdir(path) else path
-
-
-def _removed(arguments: tuple[Any, ...]) -> str:
-    """What is there; names relative to a descriptor are."""
-    path, directory = os.fsdecode(arguments[0]), arguments[1]
-    return path if directory != -1 or os.path.lexists(path) else ""
-
-
-EVENTS: dict[str, Callable[[tuple[Any, ...]], str]] = {
-    "open": _opened,
-    "os.mkdir": _made,
-    "os.remove": _removed,
-    "os.rmdir": _removed,
-    "os.rename": lambda arguments: os.fsdecode(arguments[1]),
-    "os.link": lambda arguments: os.fsdecode(arguments[1]),
-    "os.symlink": lambda arguments: os.fsdecode(arguments[1]),
-    "subprocess.Popen": lambda arguments: " ".join(map(os.fsdecode, arguments[1]))[:100],
-    "socket.connect": lambda arguments: str(arguments[1]),
-}
-
-
-def main() -> int:
-    """Count, and run the program."""
-    from pymachine.machine.cli.app import run
-    from pymachine.machine.ssh import paramiko_session, streams
-
-    countdown = Countdown(int(sys.argv[1]), Path(sys.argv[2]), sys.argv[3])
-    paramiko_session.ParamikoSession._execute = countdown.around(paramiko_session.ParamikoSession._execute)  # type: ignore[method-assign]
-    setattr(paramiko_session, "converse", countdown.within(streams.converse))  # noqa: B010
-    sys.addaudithook(countdown.audit)
-    return run(sys.argv[4:])
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    raise AssertionError(f"there is no end of points: {sorted(seen)}")

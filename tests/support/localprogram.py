@@ -45,6 +45,7 @@ def left_of(program: Program) -> list[str]:
     root = Path(program.env["PYMACHINE_LOCAL_ROOT"])
     found = traces(root)
     found += [str(path) for path in root.glob("*") if path.name not in ("id", "images", "network")]
+    found += [str(path) for path in root.glob("network/.*")]
     state = root / "network" / "state.json"
     if state.exists() and (subnets := json.loads(state.read_text())["subnets"]):
         found.append(f"addresses {subnets}")

@@ -6,20 +6,13 @@ import itertools
 import json
 from pathlib import Path
 
-import pytest
-
 from pymachine.machine.certs.authority import ca_files, client_files, weakness
-from support.killpoints import Attempt, attempt
+from support.killpoints import Attempt, attempt, complete
 from support.program import Program
 
 CREATE = ("create", "-d", "none", "--url", "tcp://127.0.0.1:1", "m")
 ENOUGH = 10
 """Fewer points would mean that they are not seen."""
-
-
-@pytest.fixture
-def log(tmp_path: Path) -> Path:
-    return tmp_path / "points"
 
 
 def machines(program: Program) -> dict[str, str]:
@@ -39,27 +32,27 @@ def check_certificates(program: Program) -> None:
         assert (program.store / "machines" / "m" / name).read_bytes() == (certs / name).read_bytes()
 
 
-def test_a_first_create_killed_anywhere_is_finished_by_the_next(tmp_path: Path, log: Path) -> None:
+def test_a_first_create_killed_anywhere_is_finished_by_the_next(tmp_path: Path) -> None:
     """In an empty store, so that the CA and the store itself are among what is half made."""
     for number in itertools.count(1):
         program = Program(tmp_path / f"store{number}")
-        done = attempt(program, number, *CREATE, log=log)
+        done = attempt(program, number, *CREATE)
         if not done.killed:
             break
-        again = program.run(*CREATE)
+        again = attempt(program, 0, *CREATE)
         taken = 'Docker machine "m" already exists\n'  # killed when all was done but the end of the process
-        assert again.returncode == 0 or again.stderr == taken, (done, again)
+        assert again.code == 0 or again.output == taken, (done, again)
         assert machines(program) == {"m": "ready"}, done
         check_certificates(program)
     assert number > ENOUGH
     assert_finished(done)
 
 
-def test_a_create_killed_anywhere_can_be_removed(tmp_path: Path, log: Path) -> None:
+def test_a_create_killed_anywhere_can_be_removed(tmp_path: Path) -> None:
     program = Program(tmp_path / "store")
     program.ok("create", "-d", "none", "--url", "tcp://127.0.0.1:1", "other")
     for number in itertools.count(1):
-        done = attempt(program, number, *CREATE, log=log)
+        done = attempt(program, number, *CREATE)
         if not done.killed:
             break
         remove(program, done)
@@ -67,12 +60,12 @@ def test_a_create_killed_anywhere_can_be_removed(tmp_path: Path, log: Path) -> N
     assert_finished(done)
 
 
-def test_a_remove_killed_anywhere_is_finished_by_the_next(tmp_path: Path, log: Path) -> None:
+def test_a_remove_killed_anywhere_is_finished_by_the_next(tmp_path: Path) -> None:
     program = Program(tmp_path / "store")
     program.ok("create", "-d", "none", "--url", "tcp://127.0.0.1:1", "other")
     for number in itertools.count(1):
-        program.ok(*CREATE)
-        done = attempt(program, number, "rm", "-y", "m", log=log)
+        complete(program, *CREATE)
+        done = attempt(program, number, "rm", "-y", "m")
         if not done.killed:
             break
         remove(program, done)
@@ -83,7 +76,7 @@ def test_a_remove_killed_anywhere_is_finished_by_the_next(tmp_path: Path, log: P
 def remove(program: Program, done: Attempt) -> None:
     """Remove ``m`` if it is still there; nothing of it may be left, and the other machine is as it was."""
     exists = (program.store / "machines" / "m" / "record.json").exists()
-    program.ok("rm", "-y" if exists else "-f", "m")  # files without a record go too
+    complete(program, "rm", "-y" if exists else "-f", "m")  # files without a record go too
     assert machines(program) == {"other": "ready"}, done
 
 
