@@ -104,5 +104,6 @@ def per_account(make: Callable[[], Gathering[Value]]) -> Callable[[Account], Gat
     def of(account: Account) -> Gathering[Value]:
         return make()
 
-    os.register_at_fork(after_in_child=of.cache_clear)  # the threads that hold its lock are not in the child
+    if hasattr(os, "register_at_fork"):  # not on Windows, where nothing forks
+        os.register_at_fork(after_in_child=of.cache_clear)  # the threads that hold its lock are not in the child
     return of

@@ -51,7 +51,8 @@ def _forget() -> None:
     _accounts.clear()
 
 
-os.register_at_fork(after_in_child=_forget)
+if hasattr(os, "register_at_fork"):  # not on Windows, where nothing forks
+    os.register_at_fork(after_in_child=_forget)
 
 
 @contextlib.contextmanager

@@ -4,26 +4,29 @@ from __future__ import annotations
 
 import json
 import uuid
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pymachine.drivers.amazonec2 import AmazonEC2Driver, tags
+from pymachine.drivers.amazonec2 import AmazonEC2Driver, tags, waiting
 from pymachine.drivers.options import to_json
+from pymachine.machine.operations.together import together
 from pymachine.store.base import Record
 from pymachine.store.file import FileStore
 from support.ec2.lab import Lab
-from support.ec2.machines import living
+from support.ec2.machines import Machine, living
 from support.program import Program
 
 pytestmark = pytest.mark.root
+MANY = 12
 
 
-def launch(ec2: Lab, count: int, **tagged: str) -> list[str]:
+def launch(ec2: Lab, count: int, *, region: str = "us-east-1", **tagged: str) -> list[str]:
     """Instances with tags, made by nobody of ours."""
     given = [{"Key": key.replace("_", ":", 1).replace("_", "-"), "Value": value} for key, value in tagged.items()]
-    answer = ec2.client().run_instances(
+    answer = ec2.client(region=region).run_instances(
         ImageId="ami-1",
         MinCount=count,
         MaxCount=count,
@@ -32,12 +35,12 @@ def launch(ec2: Lab, count: int, **tagged: str) -> list[str]:
     return [instance["InstanceId"] for instance in answer["Instances"]]
 
 
-def fleet(ec2: Lab, store: FileStore, ids: list[str]) -> None:
+def fleet(ec2: Lab, store: FileStore, ids: list[str], *, region: str = "us-east-1", first: int = 0) -> None:
     """Records of machines with these instances."""
-    options = to_json(AmazonEC2Driver.Options(endpoint=ec2.endpoint, region="us-east-1"))
-    for number, identity in enumerate(ids):
+    options = to_json(AmazonEC2Driver.Options(endpoint=ec2.endpoint, region=region))
+    for number, identity in enumerate(ids, first):
         record = Record(f"m{number}", str(uuid.uuid4()), "amazonec2", "2026-01-02T03:04:05Z", phase="ready")
-        record.options, record.resources = options, {"region": "us-east-1", "instance": identity}
+        record.options, record.resources = options, {"region": region, "instance": identity}
         store.create(record)
 
 
@@ -58,6 +61,49 @@ def test_two_hundred_machines_are_listed_by_one_call(ec2: Lab, tmp_path: Path) -
     assert {state: states.count(state) for state in states} == {"Running": 197, "Stopped": 1, "Error": 2}
     assert "the instance was terminated" in rows["m1"]["Error"]
     assert "does not know it any more" in rows["m199"]["Error"]
+
+
+def test_machines_of_two_regions_are_listed_by_two_calls_and_more_than_a_page_by_two(ec2: Lab, tmp_path: Path) -> None:
+    """A page are 200, as many as a filter takes."""
+    program = Program(tmp_path / "store", ec2.environment())
+    store, here, there = FileStore(program.store), launch(ec2, 201), launch(ec2, 3, region="eu-west-1")
+    fleet(ec2, store, here[:2])
+    fleet(ec2, store, there, region="eu-west-1", first=1000)
+    ec2.set()
+    assert [row["State"] for row in listed(program).values()] == ["Running"] * 5
+    assert ec2.log() == ["DescribeInstances"] * 2
+    fleet(ec2, store, here[2:], first=2)
+    ec2.set()
+    assert len(listed(program)) == 204
+    assert ec2.log() == ["DescribeInstances"] * 3
+
+
+def test_machines_that_are_made_and_removed_at_once_are_asked_for_together(
+    ec2: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All find out once what they have in common, and wait by the same calls."""
+    monkeypatch.setattr(waiting, "FIRST_PAUSE", 0.2)  # as it is; so that all wait at the same time
+    one, many = Machine(ec2, tmp_path / "one"), [Machine(ec2, tmp_path / str(number)) for number in range(MANY)]
+    used: dict[str, tuple[Counter[str], Counter[str]]] = {}
+    for verb in ("create", "remove"):
+        ec2.set(slow_states=4)
+        getattr(one.driver, verb)()
+        alone = Counter(ec2.log())
+        ec2.set(slow_states=4)
+        outcomes = together(lambda machine, verb=verb: getattr(machine.driver, verb)(), many)  # type: ignore[misc]
+        assert [outcome.error for outcome in outcomes] == [None] * MANY
+        used[verb] = alone, Counter(ec2.log())
+        assert len(living(ec2)) == (MANY + 1 if verb == "create" else 0)
+    alone, all_ = used["create"]
+    for action in ("DescribeInstanceTypes", "GetParameter", "DescribeImages", "DescribeVpcs", "DescribeSubnets"):
+        assert all_[action] == alone[action], action
+    for action in ("RunInstances", "CreateSecurityGroup", "AuthorizeSecurityGroupIngress", "ImportKeyPair"):
+        assert all_[action] == alone[action] * MANY, action
+    assert all_["DescribeInstances"] < alone["DescribeInstances"] * MANY / 2
+    alone, all_ = used["remove"]
+    assert all_["TerminateInstances"] == MANY
+    for action in ("DescribeInstances", "DescribeVolumes", "DescribeSecurityGroups", "DescribeSpotInstanceRequests"):
+        assert all_[action] < alone[action] * MANY / 2, action
 
 
 def test_what_no_record_owns_is_listed_and_removed_and_nothing_else(ec2: Lab, tmp_path: Path) -> None:
