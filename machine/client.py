@@ -223,20 +223,28 @@ class Client(FleetClient):
         upgrade(found, reporting(found.name, on_event), timeout=timeout)
 
     def regenerate_certs(
-        self, machine: Machine | str, *, timeout: float = CONVERGE_TIMEOUT, on_event: OnEvent | None = None
+        self,
+        machine: Machine | str,
+        *,
+        key_type: str = "",
+        timeout: float = CONVERGE_TIMEOUT,
+        on_event: OnEvent | None = None,
     ) -> None:
-        """A new server certificate for a running machine; its containers keep running."""
+        """A new server certificate for a running machine, from now on with a *key_type* key if that is given; its
+        containers keep running."""
         from pymachine.machine.operations.provision import regenerate_certificates
 
         found = self._machine(machine)
-        regenerate_certificates(found, reporting(found.name, on_event), timeout=timeout)
+        regenerate_certificates(found, reporting(found.name, on_event), key_type=key_type, timeout=timeout)
 
-    def renew_client_certificate(self, *, on_event: OnEvent | None = None) -> None:
-        """A new client certificate of the store, and a new CA certificate when that expires soon; machines get them
-        by `regenerate_certs`."""
+    def renew_client_certificate(self, *, key_type: str = "", on_event: OnEvent | None = None) -> None:
+        """A new client certificate of the store, with a *key_type* key if that is given, and a new CA certificate when
+        that expires soon; machines get them by `regenerate_certs`."""
         from pymachine.machine.certs.authority import bootstrap
+        from pymachine.machine.certs.keytype import key_type as kind
 
-        bootstrap(self.store, reporting("", on_event).say, renew=True)
+        wanted = kind(key_type) if key_type else None
+        bootstrap(self.store, reporting("", on_event).say, renew=True, client_key_type=wanted)
 
     # How to talk to it
 

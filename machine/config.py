@@ -9,6 +9,8 @@ from typing import Any
 
 from pymachine.machine.errors import InvalidOption
 
+SWARM_NOTICE = "Swarm provisioning is not in this version yet: the --swarm flags are recorded, and nothing more."
+"""For who asks for a member of a cluster."""
 _DISCOVERY = re.compile(r"[^:]*://.*")
 
 

@@ -20,12 +20,19 @@ from pymachine.store.atomic import replace_file, storage_errors
 from pymachine.store.base import Store
 
 
-def bootstrap(store: Store, report: Callable[[str], None], *, key_type: KeyType = DEFAULT, renew: bool = False) -> None:
+def bootstrap(
+    store: Store,
+    report: Callable[[str], None],
+    *,
+    key_type: KeyType = DEFAULT,
+    renew: bool = False,
+    client_key_type: KeyType | None = None,
+) -> None:
     """See to it that the store has a CA and a client certificate good for 30 days at least.
 
     With *renew* the client certificate is made anew in any case. *key_type* is for what is made for the first time:
-    renewal keeps the kind of key. *report* is told what is made. Raises `CertificateError` when a file of a pair is
-    missing or damaged.
+    renewal keeps the kind of key, unless *client_key_type* gives the client another. *report* is told what is made.
+    Raises `CertificateError` when a file of a pair is missing or damaged.
     """
     directory = store.certs_dir()
     if not renew and _is_settled(directory):
@@ -34,7 +41,7 @@ def bootstrap(store: Store, report: Callable[[str], None], *, key_type: KeyType 
         for files in (ca_files(directory), client_files(directory)):
             files.recover()
         ca = _see_to_ca(store, report, key_type)
-        _see_to_client(store, ca, report, key_type, renew=renew)
+        _see_to_client(store, ca, report, client_key_type, key_type, renew=renew)
 
 
 def ca_files(directory: Path) -> PairFiles:
@@ -138,7 +145,9 @@ def _see_to_ca(store: Store, report: Callable[[str], None], key_type: KeyType) -
     return Pair(certificate, key)
 
 
-def _see_to_client(store: Store, ca: Pair, report: Callable[[str], None], key_type: KeyType, *, renew: bool) -> None:
+def _see_to_client(
+    store: Store, ca: Pair, report: Callable[[str], None], wanted: KeyType | None, first: KeyType, *, renew: bool
+) -> None:
     from pymachine.machine.certs.issue import cert_pem, key_pem, kind_of, make_client, new_key
 
     files = client_files(store.certs_dir())
@@ -146,7 +155,7 @@ def _see_to_client(store: Store, ca: Pair, report: Callable[[str], None], key_ty
     if old and not renew and not weakness(old, ca):
         return
     report(f"Creating client certificate: {files.cert}")
-    key = new_key(kind_of(old.key) if old else key_type)
+    key = new_key(wanted or (kind_of(old.key) if old else first))
     files.save(cert_pem(make_client(ca, key, owner())), key_pem(key))
     if old:
         _refresh_machines(store)

@@ -11,6 +11,7 @@ from pymachine.machine.cli.command import SETTINGS, Command, timeout_option
 from pymachine.machine.cli.errors import Interrupted
 from pymachine.machine.cli.invocation import current
 from pymachine.machine.cli.prompt import confirmed
+from pymachine.machine.config import SWARM_NOTICE
 from pymachine.machine.errors import MachineError
 from pymachine.machine.fleetclient import MAX_PARALLEL, TIMEOUT
 
@@ -55,6 +56,8 @@ def apply(file: Path, yes: bool, dry_run: bool, prune: bool, replace: bool, max_
         return
     try:
         with invocation.progress(live=False) as report:
+            if any(step.request and step.request.swarm.wanted for step in plan.having("create", "change", "replace")):
+                report.warn(SWARM_NOTICE)
             invocation.client.apply(
                 plan, replace=replace, most=max_parallel, timeout=timeout, on_event=prefixing(report)
             )

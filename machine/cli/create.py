@@ -13,7 +13,7 @@ from pymachine.machine.cli.command import SETTINGS, Command, Decorated, timeout_
 from pymachine.machine.cli.driverflags import DEFAULT_DRIVER, chosen_driver, flags, given
 from pymachine.machine.cli.errors import Interrupted
 from pymachine.machine.cli.invocation import Invocation, current
-from pymachine.machine.config import EngineOptions, SwarmOptions
+from pymachine.machine.config import SWARM_NOTICE, EngineOptions, SwarmOptions
 from pymachine.machine.errors import MachineError
 from pymachine.machine.events import relay
 from pymachine.machine.fleetclient import MAX_PARALLEL
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from pymachine.machine.operations.create import Request
 
 TIMEOUT = 600.0
-SWARM_NOTICE = "Swarm provisioning is not in this version yet: the --swarm flags are recorded, and nothing more."
 
 
 class CreateCommand(Command):

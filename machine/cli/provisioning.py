@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from pymachine.machine.certs.keytype import KEY_TYPES, key_type
 from pymachine.machine.cli.command import SETTINGS, Command, timeout_option
 from pymachine.machine.cli.invocation import current
 from pymachine.machine.cli.lifecycle import on_each
@@ -30,19 +31,31 @@ def provision(names: tuple[str, ...], timeout: float) -> None:
 @click.command("regenerate-certs", cls=Command, context_settings=SETTINGS)
 @click.option("-f", "--force", is_flag=True, help="Do not ask.")
 @click.option("--client-certs", is_flag=True, help="Also make a new client certificate, and renew an old CA.")
+@click.option(
+    "--tls-key-type",
+    default="",
+    metavar="KIND",
+    help=f"Give them another kind of key from now on: {', '.join(KEY_TYPES)}.",
+)
 @_TIMEOUT_FLAG
 @click.argument("names", nargs=-1, metavar="[NAME...]")
-def regenerate_certs(names: tuple[str, ...], force: bool, client_certs: bool, timeout: float) -> None:
+def regenerate_certs(
+    names: tuple[str, ...], force: bool, client_certs: bool, tls_key_type: str, timeout: float
+) -> None:
     """Renew the TLS certificates of machines; their containers keep running."""
+    if tls_key_type:
+        key_type(tls_key_type)  # what is wrong is told before anything is asked
     if not force and not _sure():
         return
     click.echo("Regenerating TLS certificates")
     if client_certs:
         with current().progress() as report:
-            current().client.renew_client_certificate(on_event=relay(report))
+            current().client.renew_client_certificate(key_type=tls_key_type, on_event=relay(report))
     on_each(
         names,
-        lambda client, machine, on_event: client.regenerate_certs(machine, timeout=timeout, on_event=on_event),
+        lambda client, machine, on_event: client.regenerate_certs(
+            machine, key_type=tls_key_type, timeout=timeout, on_event=on_event
+        ),
     )
 
 

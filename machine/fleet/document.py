@@ -12,7 +12,7 @@
         engine: {labels: [role=web]}
 
 A machine's own fields come before those of ``defaults``; its ``options`` are added to theirs when both have the same
-driver, its ``engine`` field by field.
+driver, its ``engine`` and ``swarm`` field by field.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from typing import Any
 from pymachine.drivers import registry
 from pymachine.drivers.options import build, describe
 from pymachine.machine.certs.keytype import key_type
-from pymachine.machine.config import EngineOptions
+from pymachine.machine.config import EngineOptions, SwarmOptions
 from pymachine.machine.errors import MachineError
 from pymachine.machine.fleet.section import Section, read
 from pymachine.machine.lifetime.duration import parse_span
@@ -35,7 +35,7 @@ from pymachine.machine.operations.create import Request
 
 MOST = 1000
 """Machines of one kind."""
-FIELDS = ("driver", "options", "engine", "tls-san", "tls-key-type", "ttl", "count")
+FIELDS = ("driver", "options", "engine", "swarm", "tls-san", "tls-key-type", "ttl", "count")
 ENGINE_LISTS: Mapping[str, str] = {
     "options": "opts",
     "labels": "labels",
@@ -44,6 +44,11 @@ ENGINE_LISTS: Mapping[str, str] = {
     "registry-mirrors": "registry_mirrors",
 }
 """Fields of ``engine`` that are lists, with those of `EngineOptions`."""
+
+SWARM_FLAGS = ("agent", "master", "experimental")
+SWARM_TEXTS = ("image", "discovery", "strategy", "host", "addr")
+SWARM_LISTS: Mapping[str, str] = {"options": "opts", "join-options": "join_opts"}
+"""Fields of ``swarm``, the lists with those of `SwarmOptions`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +108,7 @@ class _Reader:
             driver=driver,
             options=self._options(driver),
             engine=self._engine(),
+            swarm=self._swarm(),
             tls_san=self._first("tls-san").texts("tls-san"),
             key_type=self._first("tls-key-type").parsed("tls-key-type", lambda text: str(key_type(text)), ""),
             ttl=self._first("ttl").parsed("ttl", parse_span, 0.0),
@@ -164,6 +170,32 @@ class _Reader:
                 values["storage_driver"] = section.text("storage-driver")
             section.only((*ENGINE_LISTS, "storage-driver"))
         return EngineOptions(**values)
+
+    def _swarm(self) -> SwarmOptions:
+        values: dict[str, Any] = {}
+        for layer in reversed(self._layers):
+            section = layer.section("swarm")
+            if section is None:
+                continue
+            values |= {name: section.parsed(name, _truth, False) for name in SWARM_FLAGS if name in section}
+            values |= {name: section.text(name) for name in SWARM_TEXTS if name in section}
+            values |= {field: section.texts(name) for name, field in SWARM_LISTS.items() if name in section}
+            try:
+                SwarmOptions(discovery=values.get("discovery", "")).check()
+            except MachineError as error:
+                section.wrong("discovery", str(error).partition(": ")[2])
+                values.pop("discovery")
+            section.only((*SWARM_FLAGS, *SWARM_TEXTS, *SWARM_LISTS))
+        return SwarmOptions(**values)
+
+
+def _truth(text: str) -> bool:
+    """YAML 1.1's words for it, less the odd ones."""
+    if text.lower() in ("true", "yes", "on"):
+        return True
+    if text.lower() in ("false", "no", "off"):
+        return False
+    raise ValueError(f"{text!r} is not true or false")
 
 
 def _count(text: str) -> int | None:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from pymachine.drivers import registry
 from pymachine.drivers.options import build, to_json
+from pymachine.machine.config import SwarmOptions
 from pymachine.machine.errors import MachineNotFound
 from pymachine.machine.fleet.document import Fleet
 from pymachine.machine.log.redact import one_line
@@ -116,6 +117,10 @@ def _changes(record: Record, request: Request) -> Iterator[str]:
         before = record.engine.get(name, [] if name != "storage_driver" else "")
         if before != engine[name]:
             yield _difference(f"engine.{name.replace('_', '-')}", before, engine[name])
+    member, wanted = SwarmOptions.from_json(record.swarm).to_json(), request.swarm.to_json()
+    for name in sorted(wanted):
+        if member[name] != wanted[name]:
+            yield _difference(f"swarm.{name.replace('_', '-')}", member[name], wanted[name])
     if sorted(record.tls_san) != sorted(request.tls_san):
         yield _difference("tls-san", record.tls_san, list(request.tls_san))
     if request.key_type and record.tls.get("key_type") != request.key_type:

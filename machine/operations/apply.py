@@ -84,6 +84,7 @@ class _Carrier:
             Machine.load(self.store, step.name),
             report,
             engine=step.request.engine,
+            swarm=step.request.swarm,
             tls_san=step.request.tls_san,
             key_type=step.request.key_type,
             timeout=self.timeout,

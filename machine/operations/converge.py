@@ -129,7 +129,7 @@ def wait_for_engine(machine: Machine, driver: Driver, report: Report, deadline: 
     """Return once the engine answers, over TLS (or by SSH, where docker is to reach it so); its version is in the
     record, saved."""
     report.stage("Checking connection to Docker...")
-    look_at = f'See "pymachine ssh {machine.name} journalctl -u pyengine".'
+    look_at = f'See "pymachine logs {machine.name}".'
     last, began = "", time.monotonic()
     while True:
         left = deadline.left("checking the connection to Docker", last_error=last, look_at=look_at)

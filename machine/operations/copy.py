@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from pymachine.machine.errors import MachineError
+from pymachine.machine.errors import MachineError, MissingRequirement
 from pymachine.machine.machine import Machine
 from pymachine.machine.operations.places import Place, load_machine
 from pymachine.machine.programs import find_program, run_here
@@ -32,6 +33,8 @@ def copy(
         _program("rsync", "rsync", "--delta option") if delta else _program("scp", "openssh-client", "scp feature")
     )
     with ssh_config(store, [place for place in (source, target) if place.machine]) as config:
+        if delta:
+            _require_rsync(config, source if source.machine else target)
         build = rsync_line if delta else scp_line
         words = build(program, config, (source, target), recursive=recursive, quiet=quiet)
         sys.stdout.flush()
@@ -51,6 +54,23 @@ def rsync_line(
     """The command line of rsync."""
     flags = [*([] if quiet else ["--progress"]), "-e", f'ssh -F "{config}"', *(["-r"] if recursive else [])]
     return [program, *flags, "--", *(place.word for place in places)]
+
+
+def _require_rsync(config: Path, place: Place) -> None:
+    """rsync runs on both sides, and says of a missing one that the protocol has an error. What else keeps it from being
+    asked for, it tells itself."""
+    if not place.machine:
+        return
+    ssh = _program("ssh", "openssh-client", "--delta option")
+    name = place.word.partition(":")[0]
+    asked = [ssh, "-F", str(config), name, "sh -c 'command -v rsync || exit 127'"]
+    found = subprocess.run(asked, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    if found.returncode == 127:
+        raise MissingRequirement(
+            f'There is no rsync on the machine "{place.machine}", which the --delta option needs on both sides',
+            hint=f"Install its package rsync there: pymachine ssh {place.machine} sudo apt-get install -y rsync "
+            "(dnf, zypper, apk and pacman call it the same); or leave out --delta.",
+        )
 
 
 @contextlib.contextmanager

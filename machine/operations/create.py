@@ -140,14 +140,20 @@ def _see_to_expiry(store: Store, record: Record) -> None:
         ensure_watched(store)
 
 
+def is_wanted(store: Store, request: Request) -> bool:
+    """Whether there is a finished machine that this request would have made."""
+    record = store.load(request.name)
+    return record.phase == "ready" and not _differing(record, _record(request, registry.load(request.driver)))
+
+
+def _differing(found: Record, wanted: Record) -> list[str]:
+    names = ("driver", "options", "engine", "swarm", "tls_san", "tls")
+    return [name for name in names if getattr(found, name) != getattr(wanted, name)]
+
+
 def _resumed(found: Record, wanted: Record) -> Record:
     """The found record, once it is sure that the same machine is meant."""
-    differing = [
-        name
-        for name in ("driver", "options", "engine", "swarm", "tls_san", "tls")
-        if getattr(found, name) != getattr(wanted, name)
-    ]
-    if differing:
+    if differing := _differing(found, wanted):
         raise MachineError(
             f'Machine "{found.name}" exists: its create has not finished, and was started with other options: '
             f"{_differences(found, wanted, differing)}",

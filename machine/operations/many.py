@@ -6,9 +6,9 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from pymachine.machine.errors import MachineError
+from pymachine.machine.errors import MachineError, MachineExists
 from pymachine.machine.machine import Machine, Several
-from pymachine.machine.operations.create import Request, create
+from pymachine.machine.operations.create import Request, create, is_wanted
 from pymachine.machine.operations.report import Report
 from pymachine.machine.operations.together import together
 from pymachine.store.base import Store
@@ -24,12 +24,19 @@ def numbered(request: Request, number: int) -> list[Request]:
 def create_many(
     store: Store, requests: Sequence[Request], report: Callable[[str], Report], *, most: int
 ) -> list[Machine]:
-    """Make all machines, at most *most* at a time; *report* gives the report for a name. Raises one error that lists
-    every failure, by name."""
+    """Make all machines, at most *most* at a time; *report* gives the report for a name. One that was made by the same
+    request before is taken as it is, so that an interrupted run is gone on with by running it again. Raises one error
+    that lists every failure, by name."""
     made: list[Machine] = []
 
     def make(request: Request) -> None:
-        made.append(create(store, request, report(request.name)))
+        try:
+            made.append(create(store, request, report(request.name)))
+        except MachineExists:
+            if not is_wanted(store, request):
+                raise
+            report(request.name).say("It is there already.")
+            made.append(Machine.load(store, request.name))
 
     all_or_errors(make, requests, lambda request: request.name, most=most)
     return made

@@ -31,10 +31,17 @@ def provision(machine: Machine, report: Report, *, timeout: float = TIMEOUT) -> 
         converge.provision(machine, driver, report, deadline)
 
 
-def regenerate_certificates(machine: Machine, report: Report, *, timeout: float = TIMEOUT) -> None:
-    """A new server certificate, and the store's current CA and client certificate; containers keep running."""
+def regenerate_certificates(machine: Machine, report: Report, *, key_type: str = "", timeout: float = TIMEOUT) -> None:
+    """A new server certificate, and the store's current CA and client certificate; containers keep running. A
+    *key_type* is on record from now on, so that renewal keeps it."""
+    from pymachine.machine.certs import keytype
+
     deadline = Deadline(timeout)
+    wanted = keytype.key_type(key_type) if key_type else ""
     with _running(machine, report, timeout, "regenerate the certificates of") as driver:
+        if wanted:
+            machine.record.tls = {**machine.record.tls, "key_type": wanted}
+            machine.save()
         converge.rotate(machine, driver, report, deadline, renew=True)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pymachine.machine.config import EngineOptions
+from pymachine.machine.config import EngineOptions, SwarmOptions
 from pymachine.machine.machine import Machine
 from pymachine.machine.operations import converge
 from pymachine.machine.operations.changing import changing
@@ -18,6 +18,7 @@ def reconfigure(
     report: Report,
     *,
     engine: EngineOptions,
+    swarm: SwarmOptions | None = None,
     tls_san: tuple[str, ...] = (),
     key_type: str = "",
     timeout: float = TIMEOUT,
@@ -25,7 +26,7 @@ def reconfigure(
     """Let *machine* have these settings; a host that does not run gets them when it starts next.
 
     Containers keep running unless a setting makes the engine restart, which does not end them either. Without a
-    *key_type* the kind of key stays.
+    *key_type* the kind of key stays, without *swarm* the part in a cluster.
     """
     deadline = Deadline(timeout)
     with changing(machine, "change"):
@@ -33,6 +34,9 @@ def reconfigure(
         certificate = sorted(record.tls_san) != sorted(tls_san) or bool(
             key_type and record.tls.get("key_type") != key_type
         )
+        if swarm is not None:
+            certificate = certificate or machine.swarm.master != swarm.master  # a manager's is for clients' use too
+            record.swarm = swarm.to_json()
         record.engine = {**engine.to_json(), "install_url": record.engine.get("install_url", "")}
         record.tls_san = list(tls_san)
         if key_type:

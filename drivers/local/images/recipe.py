@@ -81,7 +81,14 @@ class Recipe:
         return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
 
 
-RECIPES = {"debian-12": Recipe("bookworm"), "debian-13": Recipe("trixie"), "debian-11": Recipe("bullseye")}
+HOST_PACKAGES = tuple(sorted((*PACKAGES, "rsync")))
+"""With what `scp --delta` needs on the other side."""
+
+RECIPES = {
+    "debian-12": Recipe("bookworm", packages=HOST_PACKAGES),
+    "debian-13": Recipe("trixie", packages=HOST_PACKAGES),
+    "debian-11": Recipe("bullseye"),
+}
 """The engine needs a newer Python than Debian 11 has: that image is for trying how such a host is refused."""
 
 

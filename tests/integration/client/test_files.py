@@ -28,15 +28,33 @@ def test_from_machine_to_machine_each_with_its_own_key(pair: Program) -> None:
 
 
 def test_delta(pair: Program, tmp_path: Path) -> None:
-    """The host has no rsync, so rsync's own status is what scp ends with; between machines it cannot work at all."""
-    if shutil.which("rsync") is None:
-        pytest.skip("rsync is not installed")
-    (tmp_path / "f").write_text("x")
-    done = pair.run("scp", "-d", str(tmp_path / "f"), "one:/tmp/f2")
-    has_rsync = pair.run("ssh", "one", "command -v rsync").returncode == 0
-
-    assert done.returncode in ((0,) if has_rsync else (12, 127)), done.stderr
+    """Between machines it cannot work at all."""
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree" / "x").write_text("first")
+    source = f"{tmp_path}/tree/"
+    assert pair.ok("scp", "-r", "-d", "-q", source, "one:/root/tree") == ""
+    assert pair.ok("ssh", "one", "cat /root/tree/x") == "first"
     assert "rsync cannot copy from one machine to another" in pair.run("scp", "-d", "one:/x", "two:/x").stderr
+
+
+def test_delta_without_rsync_on_one_side(pair: Program, tmp_path: Path) -> None:
+    """One line says where it is missing, and the next which package to install."""
+    (tmp_path / "x").write_text("x")
+    pair.ok("ssh", "two", "mv $(command -v rsync) /root/rsync")
+    there = pair.run("scp", "-d", f"{tmp_path}/x", "two:/root/x")
+    pair.ok("ssh", "two", "mv /root/rsync /usr/bin/rsync")
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    (programs / "ssh").symlink_to(shutil.which("ssh") or "ssh")
+    here = pair.run("scp", "-d", f"{tmp_path}/x", "two:/root/x", env={"PATH": str(programs)})
+
+    assert there.returncode == here.returncode == 1
+    line, remedy = there.stderr.splitlines()
+    assert line == 'There is no rsync on the machine "two", which the --delta option needs on both sides'
+    assert "pymachine ssh two sudo apt-get install -y rsync" in remedy
+    line, remedy = here.stderr.splitlines()
+    assert line == "You must have a copy of the rsync binary locally to use the --delta option"
+    assert "rsync" in remedy
 
 
 def test_failures_have_scps_status_and_words(pair: Program, tmp_path: Path) -> None:

@@ -148,8 +148,12 @@ def test_certificates_are_renewed_under_a_running_engine(m: Program, docker: dic
     before = certificate.read_bytes()
     client = (m.store / "certs" / "cert.pem").read_bytes()
     started = m.ok("ssh", "m", "systemctl show -p MainPID pyengine")
-    m.ok("regenerate-certs", "-f", "--client-certs", "m")
+    assert "none of ecdsa, rsa, ed25519" in m.run("regenerate-certs", "--tls-key-type", "dsa", "m").stderr
+    m.ok("regenerate-certs", "-f", "--client-certs", "--tls-key-type", "ed25519", "m")
 
+    for path in (certificate, m.store / "certs" / "cert.pem"):
+        shown = ["openssl", "x509", "-in", str(path), "-noout", "-text"]
+        assert "ED25519" in run(shown, docker)
     assert certificate.read_bytes() != before
     assert (m.store / "certs" / "cert.pem").read_bytes() != client
     assert m.ok("ssh", "m", "systemctl show -p MainPID pyengine") == started
@@ -272,6 +276,28 @@ def test_ctrl_c_says_how_to_go_on(local: Program) -> None:
     )
     local.ok("create", "ctrl")
     local.ok("rm", "-y", "ctrl")
+
+
+def test_ctrl_c_among_several_creates_says_how_to_go_on(local: Program) -> None:
+    """The whole process group gets it, as from a terminal; the second run makes what is not there yet."""
+    before = outside(local.store.parent)
+    process = local.start("create", "-n", "3", "--max-parallel", "2", "many")
+    assert process.stdout is not None
+    read_until(process, "many-1: Creating machine...")
+    os.killpg(process.pid, signal.SIGINT)
+    _, error = process.communicate(timeout=60)
+
+    assert process.returncode == 130
+    assert error == (
+        "Interrupted: run the same create again to go on with those that are not finished, or remove them: "
+        "pymachine rm many-…\n"
+    )
+    local.ok("create", "-n", "3", "many")
+    rows = json.loads(local.ok("ls", "--filter", "name=^many-", "--format", "json"))
+    assert [row["Name"] for row in rows] == ["many-1", "many-2", "many-3"]
+    assert all(row["DockerVersion"].startswith("v") for row in rows)
+    local.ok("rm", "-y", *(row["Name"] for row in rows))
+    assert outside(local.store.parent) == before
 
 
 def test_an_address_that_was_given_back_is_reached_at_once(m: Program) -> None:

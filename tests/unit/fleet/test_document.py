@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
 
+from pymachine.machine.config import SwarmOptions
 from pymachine.machine.errors import MachineError
 from pymachine.machine.fleet.document import Fleet, load_fleet
 from pymachine.machine.fleet.section import LARGEST, FleetError
@@ -63,6 +65,48 @@ machines:
     assert (first.tls_san, first.key_type, first.ttl) == (("one.example", "two.example"), "rsa", 86400.0)
     assert (second.options, second.engine) == (first.options, first.engine)
     assert (ext.driver, ext.options) == ("none", {"url": "tcp://192.0.2.1:2376"})
+
+
+def test_parts_in_a_cluster_are_taken_field_by_field(path: Path) -> None:
+    found = fleet(
+        path,
+        """fleet: web
+defaults:
+  driver: local
+  swarm: {agent: yes, discovery: "etcd://192.0.2.1/cluster", strategy: binpack}
+machines:
+  head:
+    swarm: {master: true, host: "tcp://0.0.0.0:3377", options: [heartbeat=5s], image: other}
+  node:
+    swarm: {join-options: delay=1s, addr: 192.0.2.7, experimental: on, strategy: random}
+  alone:
+    swarm: {agent: false}
+""",
+    )
+    head, node, alone = (request.swarm for request in found.machines)
+    common = SwarmOptions(agent=True, discovery="etcd://192.0.2.1/cluster", strategy="binpack")
+
+    assert head == dataclasses.replace(
+        common, master=True, host="tcp://0.0.0.0:3377", opts=("heartbeat=5s",), image="other"
+    )
+    assert node == dataclasses.replace(
+        common, join_opts=("delay=1s",), addr="192.0.2.7", experimental=True, strategy="random"
+    )
+    assert alone == dataclasses.replace(common, agent=False)
+
+
+def test_what_cannot_be_a_part_in_a_cluster_is_told(path: Path) -> None:
+    text = """fleet: web
+machines:
+  a:
+    swarm: {master: perhaps, discovery: foo, colour: red}
+"""
+    assert problems(path, text) == [
+        "F:4: machines.a.swarm.colour: there is no such field; known are agent, master, experimental, image, "
+        "discovery, strategy, host, addr, options, join-options",
+        "F:4: machines.a.swarm.discovery: Swarm Discovery URL was in the wrong format: foo",
+        "F:4: machines.a.swarm.master: 'perhaps' is not true or false",
+    ]
 
 
 def test_every_problem_is_told_with_its_line_and_field(path: Path) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 from pathlib import Path
 
 import pytest
 
 from pymachine.drivers.base import State
-from pymachine.machine.config import EngineOptions
+from pymachine.machine.config import EngineOptions, SwarmOptions
 from pymachine.machine.errors import DriverError, MachineError, MachineExists, MachineNotFound, StoreBusy
 from pymachine.machine.fleet.document import Fleet
 from pymachine.machine.fleet.plan import Plan, make_plan
@@ -95,6 +96,25 @@ def test_one_that_fails_does_the_others_no_harm_and_all_failures_are_told(
     assert sorted(str(caught.value).splitlines()) == ["m-2: no m-2", "m-3: no m-3"]
     assert caught.value.exit_code == 1
     assert [store.load(name).phase for name in store.names()] == ["ready", "creating", "creating", "ready"]
+
+
+def test_the_same_again_goes_on_and_takes_no_machine_that_is_another(
+    store: FileStore, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request = Request("m", "fake", engine=EngineOptions(labels=("a=b",)))
+    with monkeypatch.context() as patch:
+        patch.setattr(FakeDriver, "create", lambda driver: (_ for _ in ()).throw(DriverError("no")))
+        with pytest.raises(DriverError):
+            create(store, dataclasses.replace(request, name="m-1"), QUIET)
+    create(store, dataclasses.replace(request, name="m-2"), QUIET)
+    before = store.load("m-2")
+
+    made = create_many(store, numbered(request, 3), quiet, most=2)
+
+    assert sorted(machine.name for machine in made) == store.names() == ["m-1", "m-2", "m-3"]
+    assert store.load("m-2") == before
+    with pytest.raises(Several, match="m-1: .*already exists"):
+        create_many(store, numbered(Request("m", "fake"), 1), quiet, most=1)
 
 
 def test_a_defect_is_not_hidden_among_errors(store: FileStore, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -185,7 +205,16 @@ def test_changed_settings_are_on_record_and_then_on_the_host(provisioned: FileSt
     machine = create(provisioned, Request("a", "fake", engine=EngineOptions(install_url="https://x")), QUIET)
     sent.clear()
     certificate = (machine.directory / "server.pem").read_bytes()
-    reconfigure(machine, QUIET, engine=EngineOptions(labels=("a=b",)), tls_san=("extra.example",), key_type="rsa")
+    member = SwarmOptions(agent=True, discovery="etcd://192.0.2.1/x")
+    reconfigure(
+        machine,
+        QUIET,
+        engine=EngineOptions(labels=("a=b",)),
+        swarm=member,
+        tls_san=("extra.example",),
+        key_type="rsa",
+    )
+    assert machine.swarm == member
 
     record = provisioned.load("a")
     assert (record.engine["labels"], record.engine["install_url"]) == (["a=b"], "https://x")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pymachine.machine.config import EngineOptions
+from pymachine.machine.config import EngineOptions, SwarmOptions
 from pymachine.machine.errors import RecordDamaged
 from pymachine.machine.fleet.document import Fleet
 from pymachine.machine.fleet.plan import Plan, make_plan
@@ -46,6 +46,18 @@ def wanted(name: str = "web", **changes: Any) -> Request:
 def only(found: Plan) -> tuple[str, tuple[str, ...]]:
     (step,) = found.steps
     return step.verb, step.reasons
+
+
+def test_a_part_in_a_cluster_is_changed(store: FileStore) -> None:
+    store.create(made())
+    assert only(plan(store, wanted(swarm=SwarmOptions(master=True, opts=("a=b",))))) == (
+        "change",
+        ("swarm.master: False → True", "swarm.opts: (none) → a=b"),
+    )
+    member = store.load("web")
+    member.swarm = SwarmOptions(agent=True).to_json()
+    store.save(member)
+    assert only(plan(store, wanted(swarm=SwarmOptions(agent=True))))[0] == "unchanged"
 
 
 def test_a_missing_machine_is_made(store: FileStore) -> None:
