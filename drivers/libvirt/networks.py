@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network
-from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
@@ -63,14 +63,22 @@ def _network_problems(connection: Any, nic: Nic) -> Iterator[MachineError]:
             yield InvalidOption(f"--libvirt-network: {error}")
 
 
-def _device_problems(nic: Nic, devices: Path = Path("/sys/class/net")) -> Iterator[MachineError]:
-    """Of network devices of this computer."""
-    if not (devices / nic.source).exists():
+def _device_problems(nic: Nic) -> Iterator[MachineError]:
+    """Of network devices of this computer, as this process sees them: ``/sys`` may be of another network namespace."""
+    if nic.source not in (name for _, name in socket.if_nameindex()):
         yield MissingRequirement(
             f'--libvirt-network: this computer has no network device "{nic.source}"', hint="ip link   shows them"
         )
-    elif nic.kind == "bridge" and not (devices / nic.source / "bridge").exists():
+    elif nic.kind == "bridge" and _device_kind(nic.source) not in ("bridge", "openvswitch", ""):
         yield InvalidOption(f'--libvirt-network: "{nic.source}" is no bridge; macvtap:{nic.source} connects to it')
+
+
+def _device_kind(name: str) -> str:
+    """``bridge``, ``vlan``…, ``device`` for those of no such kind; empty where that cannot be told."""
+    if host.find("ip") is None:
+        return ""
+    shown = json.loads(host.run(["ip", "-json", "-details", "link", "show", "dev", name]).stdout or "[]")
+    return str(shown[0].get("linkinfo", {}).get("info_kind", "device")) if shown else ""
 
 
 def ensure(connection: Any, name: str, *, local: bool) -> None:
