@@ -181,11 +181,12 @@ def server_certificate(machine: Machine, driver: Driver, *, renew: bool = False)
     """
     from pymachine.machine.certs.authority import is_foreign
     from pymachine.machine.certs.keytype import key_type
-    from pymachine.machine.certs.server import issue_server
+    from pymachine.machine.certs.server import TLSPaths, issue_server, server_files
     from pymachine.provisioners.base import TLSFiles
 
     hosts = [driver.address()]
     directory = machine.directory
+    server_files(TLSPaths.in_directory(directory)).recover()  # what a killed process was about to put in place
     foreign = is_foreign(machine.store, machine.name)
     if renew or (not foreign and certificate_misfit(machine, hosts)):
         extra, master = machine.record.tls_san, machine.swarm.master
