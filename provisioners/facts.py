@@ -67,6 +67,10 @@ class Facts:
     """``2376/tcp``… that are open in its default zone, and ranges of them."""
     firewall_trusted: tuple[str, ...] = ()
     """Interfaces in its zone ``trusted``."""
+    login: str = ""
+    """Who logged in and became root; empty when root did."""
+    login_in_group: bool = False
+    """He is in the group ``docker``."""
     engine_config: dict[str, Any] = field(default_factory=dict)
     """What our engine's configuration says now; empty when there is none."""
     owner: dict[str, Any] = field(default_factory=dict)
@@ -137,6 +141,8 @@ def parse_facts(output: str) -> Facts:
         firewall="running" in firewall,
         firewall_ports=tuple(ports.split()),
         firewall_trusted=tuple(trusted.split()),
+        login=first("login"),
+        login_in_group="docker" in first("groups").split(),
         engine_config=_json_object(sections.get("engine-config", "")),
         owner=_json_object(sections.get("owner", "")),
         docker=bool({"enabled", "active", "activating"} & set(docker)),

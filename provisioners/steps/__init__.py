@@ -6,6 +6,7 @@ from pymachine.provisioners.base import Step
 from pymachine.provisioners.steps.config import Config
 from pymachine.provisioners.steps.firewall import Firewall
 from pymachine.provisioners.steps.hostname import Hostname
+from pymachine.provisioners.steps.login import Login
 from pymachine.provisioners.steps.ownership import Ownership
 from pymachine.provisioners.steps.packages import Packages
 from pymachine.provisioners.steps.release import EngineRelease
@@ -14,7 +15,7 @@ from pymachine.provisioners.steps.tls import TLS
 
 STEPS: tuple[Step, ...] = (
     *(Hostname(), Packages(), EngineRelease()),
-    *(Ownership(), TLS(), Config(), Firewall(), Service()),
+    *(Ownership(), TLS(), Config(), Firewall(), Login(), Service()),
 )
 
 CERTIFICATE_STEPS: tuple[Step, ...] = (TLS(), Service())

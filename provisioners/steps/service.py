@@ -11,7 +11,8 @@ from pymachine.provisioners.services import manager_of
 
 
 class Service:
-    """Restarts the engine for a new release or configuration (containers go on); for certificates it reloads."""
+    """Restarts the engine for a new release or configuration, or a new group of its socket (containers go on); for
+    certificates it reloads."""
 
     name = "service"
     title = "Starting the engine"
@@ -21,7 +22,7 @@ class Service:
         actions: list[Action] = []
         if not facts.service_enabled:
             actions.append(manager.enable())
-        if not facts.service_active or {"release", "config", "packages"} & set(wanted.changed):
+        if not facts.service_active or {"release", "config", "packages", "login"} & set(wanted.changed):
             actions.append(manager.restart())
         elif "tls" in wanted.changed:
             actions.append(manager.reload())
