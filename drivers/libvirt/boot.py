@@ -9,12 +9,26 @@ from typing import Any
 
 from pymachine.drivers.base import State
 from pymachine.drivers.libvirt import addresses, domains
+from pymachine.drivers.libvirt.connection import libvirt
 from pymachine.machine.errors import DeadlineExceeded, DriverError
 
 PAUSE = 0.5
 CONNECT_SECONDS = 3.0
 BANNER_SECONDS = 10.0
 """QEMU's own network takes a connection for the guest at once, and the guest may be long in answering."""
+
+
+def power_on(domain: Any, report: Callable[[str], None]) -> None:
+    """Start a machine, or let a paused one go on; fine when it runs."""
+    if domains.state(domain) is State.PAUSED:
+        domain.resume()
+    elif not domain.isActive():
+        report("Booting")
+        try:
+            domain.create()
+        except libvirt().libvirtError:
+            if not domain.isActive():  # else another start was quicker
+                raise
 
 
 def wait_for_address(domain: Any, macs: Sequence[str], deadline: float, console: Callable[[], str]) -> addresses.Found:

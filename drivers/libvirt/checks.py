@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +19,7 @@ from pymachine.drivers.libvirt.images.library import Library
 from pymachine.drivers.libvirt.options import GIB, MIB, Options
 from pymachine.drivers.libvirt.seed import iso
 from pymachine.drivers.libvirt.storage import FOLDER_KINDS, Storage, pool_kind
+from pymachine.drivers.options import build
 from pymachine.drivers.userdata import read_extra
 from pymachine.machine.errors import InvalidOption, MachineError, MissingRequirement, PreCreateCheckFailed
 
@@ -50,6 +52,15 @@ def check(options: Options) -> None:
     if found:
         hints = list(dict.fromkeys(problem.hint for problem in found if problem.hint))
         raise PreCreateCheckFailed("; ".join(map(str, found)), hint="; ".join(hints))
+
+
+def doctor() -> list[Finding]:
+    """`findings` for the options that the environment gives."""
+    try:
+        options = build("libvirt", Options, {}, os.environ)
+    except InvalidOption as error:
+        return [Finding("problem", str(error))]
+    return findings(options)
 
 
 def findings(options: Options) -> list[Finding]:

@@ -7,7 +7,6 @@ finds all there is, whatever the record says.
 from __future__ import annotations
 
 import functools
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -24,7 +23,6 @@ from pymachine.drivers.libvirt import (
     networks,
     resizing,
     seeding,
-    snapshots,
 )
 from pymachine.drivers.libvirt import options as libvirt_options
 from pymachine.drivers.libvirt.addresses import Found
@@ -34,10 +32,10 @@ from pymachine.drivers.libvirt.domains import Disk, Host, Names
 from pymachine.drivers.libvirt.images.fetch import obtain
 from pymachine.drivers.libvirt.images.library import Library, VMImage
 from pymachine.drivers.libvirt.options import Nic
+from pymachine.drivers.libvirt.snapshots import Inside
+from pymachine.drivers.libvirt.snapshots import of as snapshots_of
 from pymachine.drivers.libvirt.storage import Storage
-from pymachine.drivers.options import build
-from pymachine.drivers.userdata import read_extra
-from pymachine.machine.errors import DeadlineExceeded, DriverError, InvalidOption
+from pymachine.machine.errors import DeadlineExceeded, DriverError
 from pymachine.machine.ssh.base import SSHEndpoint
 
 ENGINE_PORT = 2376
@@ -81,12 +79,7 @@ class LibvirtDriver(Driver):
 
     @functools.cached_property
     def _domain_type(self) -> str:
-        """``kvm`` or ``qemu``; told loudly when it is not what was hoped for."""
-        kind, why = hosting.resolve(self._connection, self.options, self._host)
-        if why:
-            self.context.report(f"NOTE: KVM does not run guests there: {why}")
-            self.context.report("NOTE: the machine is emulated in software, some ten times slower")
-        return kind
+        return hosting.resolve(self._connection, self.options, self._host, self.context.report)
 
     @property
     def _user_nic(self) -> Nic | None:
@@ -103,11 +96,7 @@ class LibvirtDriver(Driver):
         """Each thing that a machine needs, with the options of the environment."""
         from pymachine.drivers.libvirt import checks
 
-        try:
-            options = build(cls.name, cls.Options, {}, os.environ)
-        except InvalidOption as error:
-            return [Finding("problem", str(error))]
-        return checks.findings(options)
+        return checks.doctor()
 
     def create(self) -> None:
         """Make and start the machine, or go on with an interrupted create."""
@@ -224,8 +213,8 @@ class LibvirtDriver(Driver):
         """Forget that state."""
         self._snapshots().remove(name)
 
-    def _snapshots(self) -> snapshots.Inside | Copies:
-        return snapshots.of(self._require_domain(), self._storage, self._names)
+    def _snapshots(self) -> Inside | Copies:
+        return snapshots_of(self._require_domain(), self._storage, self._names)
 
     def attach_console(self, read: Callable[[], bytes], write: Callable[[bytes], None]) -> None:
         """The serial console of a running machine."""
@@ -321,27 +310,9 @@ class LibvirtDriver(Driver):
 
     def _write_seed(self) -> dict[str, Any]:
         from pymachine.drivers.libvirt import seed
-        from pymachine.machine.ssh.keys import ensure_key
 
-        private, public = identity.new_host_key(self.context.name)
-        identity.keep_host_key(self.context.directory, public)
-        smbios = self.options.seed == "smbios"
-        who = seed.Identity(
-            self.context.machine_id,
-            self.context.name,
-            self.options.ssh_user,
-            ensure_key(self.context.directory / "id_ed25519"),
-            private,
-            public,
-            # A kept address comes by DHCP.
-            [replace(nic, address="") if nic.kind == "network" else nic for nic in self._nics],
-            list(domains.mounts(self.options)),
-            read_extra(self.options.cloud_init, "--libvirt-cloud-init"),
-            clone=bool(self.context.resources.get("clone_of")),
-            stays_at=seeding.IDENTITY if smbios else "",
-        )
-        contents = seed.files(who)
-        if smbios:
+        contents = seed.files(seed.prepare(self.context, self.options, self._nics))
+        if self.options.seed == "smbios":
             seeding.keep(self.context.directory, contents)
         else:
             self._storage.upload(self._names.seed, seed.iso(contents))
@@ -386,7 +357,7 @@ class LibvirtDriver(Driver):
         return found
 
     def _come_up(self, domain: Any, deadline: float) -> dict[str, Any]:
-        self._power_on(domain)
+        boot.power_on(domain, self.context.report)
         forwards = self._forwards()
         if forwards:
             found = Found("127.0.0.1", "forwarded ports")
@@ -397,18 +368,6 @@ class LibvirtDriver(Driver):
         boot.wait_for_ssh(domain, found.address, port, deadline, self._console_end)
         identity.pin_host_key(self.context.directory, found.address, port)
         return {"address": found.address, "address_from": found.told_by}
-
-    def _power_on(self, domain: Any) -> None:
-        state = domains.state(domain)
-        if state is State.PAUSED:
-            domain.resume()
-        elif not domain.isActive():
-            self.context.report("Booting")
-            try:
-                domain.create()
-            except libvirt().libvirtError:
-                if not domain.isActive():  # else another start was quicker
-                    raise
 
     def _forwards(self) -> dict[int, int]:
         """Our ports by the guest's; empty unless the machine is on QEMU's own network."""

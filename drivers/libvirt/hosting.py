@@ -6,7 +6,7 @@ Source: libvirt.org/formatdomaincaps.html and libvirt-host.html.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -24,12 +24,16 @@ NESTED = {"Intel": "kvm_intel", "AMD": "kvm_amd"}
 """The modules that let guests have guests."""
 
 
-def resolve(connection: Any, options: Options, host: Host) -> tuple[str, str]:
-    """``kvm`` or ``qemu``, and for ``auto`` why not KVM."""
+def resolve(connection: Any, options: Options, host: Host, report: Callable[[str], None]) -> str:
+    """``kvm`` or ``qemu``; for ``auto`` it is told loudly when KVM does not work."""
     if options.domain_type != "auto":
-        return options.domain_type, ""
+        return options.domain_type
     why = kvm_problem(connection, options, host)
-    return ("qemu" if why else "kvm"), why
+    if not why:
+        return "kvm"
+    report(f"NOTE: KVM does not run guests there: {why}")
+    report("NOTE: the machine is emulated in software, some ten times slower")
+    return "qemu"
 
 
 def kvm_problem(connection: Any, options: Options, host: Host, *, again: bool = False) -> str:

@@ -74,7 +74,7 @@ def _cpu_time(connection: Any) -> float:
     """Seconds since the host's boot, by the accounts of an average CPU (libvirt, ``virNodeGetCPUStats``)."""
     stats = connection.getCPUStats(libvirt().VIR_NODE_CPU_STATS_ALL_CPUS, 0)
     spent = sum(stats.get(name, 0) for name in ("kernel", "user", "idle", "iowait"))
-    return float(spent) / 1e9 / max(1, connection.getInfo()[2])
+    return float(spent / 1e9 / max(1, connection.getInfo()[2]))
 
 
 def _cache(env: Mapping[str, str] = os.environ) -> Path:

@@ -8,15 +8,19 @@ from __future__ import annotations
 import io
 import ipaddress
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from pymachine.drivers.base import Context
+from pymachine.drivers.libvirt import domains, identity
 from pymachine.drivers.libvirt.connection import EXTRA
-from pymachine.drivers.libvirt.options import Nic
+from pymachine.drivers.libvirt.options import Nic, Options
 from pymachine.drivers.libvirt.templating import cloud_config
-from pymachine.drivers.userdata import merged
+from pymachine.drivers.userdata import merged, read_extra
 from pymachine.machine.errors import MissingRequirement
 
 LABEL = "cidata"
+IDENTITY_FILE = "/var/lib/cloud/seed/nocloud-net/meta-data"
+"""Where cloud-init looks at each boot for which machine it is, before it asks anybody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,24 +45,46 @@ class Identity:
     """A file of the machine in which its identity stays, for data that can be had only once."""
 
 
-def files(identity: Identity) -> dict[str, str]:
+def prepare(context: Context, options: Options, nics: Sequence[Nic]) -> Identity:
+    """A machine's identity, with its keys: made here, so they are known before the first contact."""
+    from pymachine.machine.ssh.keys import ensure_key
+
+    private, public = identity.new_host_key(context.name)
+    identity.keep_host_key(context.directory, public)
+    return Identity(
+        context.machine_id,
+        context.name,
+        options.ssh_user,
+        ensure_key(context.directory / "id_ed25519"),
+        private,
+        public,
+        # A kept address comes by DHCP.
+        [replace(nic, address="") if nic.kind == "network" else nic for nic in nics],
+        list(domains.mounts(options)),
+        read_extra(options.cloud_init, "--libvirt-cloud-init"),
+        clone=bool(context.resources.get("clone_of")),
+        stays_at=IDENTITY_FILE if options.seed == "smbios" else "",
+    )
+
+
+def files(who: Identity) -> dict[str, str]:
     """The three files by name."""
-    meta_data = cloud_config("meta-data", instance_id=identity.machine_id, hostname=identity.hostname)
+    meta_data = cloud_config("meta-data", instance_id=who.machine_id, hostname=who.hostname)
     ours = cloud_config(
         "user-data",
-        hostname=identity.hostname,
-        user=identity.user,
-        authorized_key=identity.authorized_key.strip(),
-        host_private_key=identity.host_private_key,
-        host_public_key=identity.host_public_key,
-        clone=identity.clone,
-        mounts=[list(mount) for mount in identity.mounts],
-        files={identity.stays_at: meta_data} if identity.stays_at else {},
+        hostname=who.hostname,
+        user=who.user,
+        authorized_key=who.authorized_key.strip(),
+        host_private_key=who.host_private_key,
+        host_public_key=who.host_public_key,
+        clone=who.clone,
+        mounts=[list(mount) for mount in who.mounts],
+        files={who.stays_at: meta_data} if who.stays_at else {},
     )
     return {
-        "user-data": merged(ours, identity.extra) if identity.extra else ours,
+        "user-data": merged(ours, who.extra) if who.extra else ours,
         "meta-data": meta_data,
-        "network-config": cloud_config("network-config", nics=[_network(nic) for nic in identity.nics]),
+        "network-config": cloud_config("network-config", nics=[_network(nic) for nic in who.nics]),
     }
 
 

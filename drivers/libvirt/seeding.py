@@ -4,7 +4,7 @@ the machine has it.
 The data, which has the machine's private host key, is served on the machine's own network only, under a name that
 cannot be guessed, and is in the machine's directory until it is fetched. Source: cloudinit.readthedocs.io, datasource
 NoCloud, "DMI". A guest that is given data in this way looks for them at every boot, unless there are some in its own
-``/var/lib/cloud/seed``: so the data tell it to write its identity there.
+``/var/lib/cloud/seed``: so the data tell it to write its identity there (`seed.IDENTITY_FILE`).
 """
 
 from __future__ import annotations
@@ -32,7 +32,6 @@ USER_NET_HOST = "10.0.2.2"
 """How a guest on QEMU's own network sees the loopback of its host (qemu(1), ``-netdev user``)."""
 LOOPBACK = "127.0.0.1"
 NEEDED = "user-data"
-IDENTITY = "/var/lib/cloud/seed/nocloud-net/meta-data"
 PAUSE = 0.2
 
 
