@@ -1,15 +1,18 @@
 """A libvirt of the test's own: virtlogd and libvirtd whose configuration, state and sockets are in a folder of theirs.
 
-They run in a mount namespace in which that folder's parts lie over /etc/libvirt, /var/lib/libvirt and so on, so that
-a libvirt which this computer may have is not touched. Networks are this computer's, and are given names and
-subnets of the test's own.
+They run in a mount namespace in which that folder's parts lie over /etc/libvirt, /var/lib/libvirt and so on, and in a
+network namespace, so that a libvirt which this computer may have is not touched. Whoever wants to reach a machine
+must be in the network namespace (`LibvirtHost.entered`).
+
+Nothing of it outlives a run that is killed: the folder is a file system in memory, mounted where the tests' sandbox
+alone sees it; bridges and firewall rules are in the network namespace; processes are in that of the sandbox. The
+kernel ends all of them with their last process. An empty folder stays.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -19,10 +22,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from support.ec2.netns import Namespace
+
 OVERLAID = ("/etc/libvirt", "/var/lib/libvirt", "/var/cache/libvirt", "/var/log/libvirt", "/run/libvirt")
 QEMU_CONF = (
-    'user = "root"\ngroup = "root"\nsecurity_driver = "none"\ncgroup_controllers = []\nnamespaces = []\n'
-    "remember_owner = 0\nseccomp_sandbox = 0\n"
+    'security_driver = "none"\ncgroup_controllers = []\nnamespaces = []\nremember_owner = 0\nseccomp_sandbox = 0\n'
 )
 """No QEMU user, no AppArmor and no systemd to give control groups: this is a computer for tests."""
 
@@ -32,6 +36,7 @@ class LibvirtHost:
     """A running libvirt."""
 
     folder: Path
+    namespace: Namespace
     processes: list[subprocess.Popen[bytes]]
 
     @property
@@ -48,6 +53,10 @@ class LibvirtHost:
         """Where storage pools may be."""
         return self.folder / "pool"
 
+    def entered(self) -> contextlib.AbstractContextManager[None]:
+        """While the block runs this thread, and what it starts, can reach the machines, and nothing else."""
+        return self.namespace.entered()
+
 
 def available() -> bool:
     """Whether the programs are there."""
@@ -55,21 +64,22 @@ def available() -> bool:
 
 
 @contextlib.contextmanager
-def libvirt_host() -> Iterator[LibvirtHost]:
-    """Start it; at the end every domain and network of it is ended, and it too."""
+def libvirt_host(user: str = "root") -> Iterator[LibvirtHost]:
+    """Start it, with QEMU as *user*; it ends with all that it started."""
     folder = Path(tempfile.mkdtemp(prefix="pymachine-libvirt-", dir="/var/tmp"))
-    folder.chmod(0o755)
-    host = LibvirtHost(folder, [])
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=0755", "pymachine-test", folder], check=True)
+    host = LibvirtHost(folder, Namespace(), [])
     try:
-        for name in (*OVERLAID, "sockets", "pool"):
+        for name in (*OVERLAID, "cgroup", "sockets", "pool"):
             (folder / name.strip("/")).mkdir(parents=True)
-        (folder / "etc/libvirt/qemu.conf").write_text(QEMU_CONF)
+        (folder / "etc/libvirt/qemu.conf").write_text(f'user = "{user}"\ngroup = "{user}"\n{QEMU_CONF}')
         (folder / "libvirtd.conf").write_text(
             f'unix_sock_dir = "{folder}/sockets"\nauth_unix_rw = "none"\nauth_unix_ro = "none"\nlog_level = 3\n'
         )
         _write_accounts(folder)
-        host.processes.append(_run(folder, "virtlogd", folder / "run/libvirt/virtlogd-sock"))
-        host.processes.append(_run(folder, "libvirtd", host.socket, "-f", f"{folder}/libvirtd.conf"))
+        with host.entered():
+            host.processes.append(_run(folder, "virtlogd", folder / "run/libvirt/virtlogd-sock"))
+            host.processes.append(_run(folder, "libvirtd", host.socket, "-f", f"{folder}/libvirtd.conf"))
         yield host
     finally:
         _end(host)
@@ -85,6 +95,9 @@ def _write_accounts(folder: Path) -> None:
 
 def _run(folder: Path, program: str, socket: Path, *flags: str) -> subprocess.Popen[bytes]:
     binds = " && ".join(f"mkdir -p {path} && mount --bind {folder}{path} {path}" for path in OVERLAID)
+    # The links in /sys are those of the network namespace of whoever mounted it.
+    binds += f" && mount --rbind /sys/fs/cgroup {folder}/cgroup && mount -t sysfs sysfs /sys"
+    binds += f" && mount --rbind {folder}/cgroup /sys/fs/cgroup"
     binds += "".join(f" && mount --bind {folder}/{name} /etc/{name}" for name in ("passwd", "group"))
     path = shutil.which(program, path="/usr/sbin:/usr/bin")
     log = open(folder / f"{program}.log", "wb")  # noqa: SIM115
@@ -106,10 +119,7 @@ def _run(folder: Path, program: str, socket: Path, *flags: str) -> subprocess.Po
 
 
 def _end(host: LibvirtHost) -> None:
-    if len(host.processes) == 2:
-        with contextlib.suppress(Exception):
-            _empty(host)
-    namespaces = {name for process in host.processes if (name := _namespace(process.pid))}
+    namespaces = {name for process in host.processes if (name := mount_namespace(process.pid))}
     for process in reversed(host.processes):
         process.terminate()
         try:
@@ -119,23 +129,12 @@ def _end(host: LibvirtHost) -> None:
             process.wait()
     for pid in members(namespaces):
         os.kill(pid, signal.SIGKILL)
+    host.namespace.close()
     forget(host.folder)
 
 
-def _empty(host: LibvirtHost) -> None:
-    import libvirt
-
-    connection = libvirt.open(host.uri)
-    for domain in connection.listAllDomains():
-        if domain.isActive():
-            domain.destroy()
-    for network in connection.listAllNetworks():
-        if network.isActive():
-            network.destroy()
-    connection.close()
-
-
-def _namespace(pid: int | str) -> str:
+def mount_namespace(pid: int | str) -> str:
+    """Which one a process is in; empty when it has gone."""
     with contextlib.suppress(OSError):
         return os.readlink(f"/proc/{pid}/ns/mnt")
     return ""
@@ -143,7 +142,7 @@ def _namespace(pid: int | str) -> str:
 
 def members(namespaces: set[str]) -> list[int]:
     """Processes in the mount namespaces: QEMU and dnsmasq live in that of the libvirtd that started them."""
-    return [int(p.name) for p in Path("/proc").glob("[0-9]*") if namespaces and _namespace(p.name) in namespaces]
+    return [int(p.name) for p in Path("/proc").glob("[0-9]*") if namespaces and mount_namespace(p.name) in namespaces]
 
 
 def end_all(folder: Path) -> None:
@@ -153,25 +152,12 @@ def end_all(folder: Path) -> None:
         with contextlib.suppress(OSError):
             words = (entry / "cmdline").read_bytes().split(b"\0")
             if f"{folder}/{Path(os.fsdecode(words[0])).name}.pid".encode() in words:
-                ours.add(_namespace(entry.name))
-    for pid in members(ours - {"", _namespace("self")}):
+                ours.add(mount_namespace(entry.name))
+    for pid in members(ours - {"", mount_namespace("self")}):
         os.kill(pid, signal.SIGKILL)
 
 
 def forget(folder: Path) -> None:
-    """Remove the folder of a libvirt that has ended, however it ended, with the bridges of its networks."""
-    for status in folder.glob("run/libvirt/network/*.xml"):
-        for bridge in re.findall(r"<bridge name=['\"](virbr\d+)['\"]", status.read_text()):
-            subprocess.run(["ip", "link", "delete", bridge], capture_output=True)
-            _forget_rules(bridge)
+    """Remove the folder of a libvirt that has ended, however it ended."""
+    subprocess.run(["umount", "--lazy", folder], capture_output=True)
     shutil.rmtree(folder, ignore_errors=True)
-
-
-def _forget_rules(bridge: str) -> None:
-    """libvirt's rules are in chains of its own, which other networks share."""
-    for table in ("filter", "nat", "mangle"):
-        saved = subprocess.run(["iptables-save", "-t", table], capture_output=True, text=True).stdout
-        for line in saved.splitlines():
-            words = line.split()
-            if line.startswith("-A LIBVIRT_") and bridge in words:
-                subprocess.run(["iptables", "-w", "-t", table, "-D", *words[1:]], capture_output=True)

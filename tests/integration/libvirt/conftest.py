@@ -2,48 +2,85 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
-import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
 
 from support.libvirthost import LibvirtHost, available, libvirt_host
+from support.tinyvm import tiny_image_of
 
 
-@pytest.fixture(scope="session")
-def libvirt_system() -> Iterator[LibvirtHost]:
-    """One for all tests; its machines are emulated, for KVM does not work in every computer that has it."""
-    if os.geteuid() != 0 or not available():
-        pytest.skip("needs root, libvirtd and QEMU (scripts/setup --tests)")
-    pytest.importorskip("libvirt")
-    with libvirt_host() as host:
-        yield host
+class Where:
+    """In or out of the libvirt's network namespace: in from a test's set-up to the end of its teardown."""
+
+    def __init__(self) -> None:
+        self.host: LibvirtHost | None = None
+        self._inside = contextlib.ExitStack()
+
+    def enter(self) -> None:
+        self.leave()
+        if self.host is not None:
+            self._inside.enter_context(self.host.entered())
+
+    def leave(self) -> None:
+        self._inside.close()
+
+
+WHERE = Where()
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_setup() -> Generator[None, None, None]:
+    WHERE.enter()
+    yield
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_teardown() -> Generator[None, None, None]:
+    try:
+        yield
+    finally:
+        WHERE.leave()
 
 
 @pytest.fixture(scope="session")
 def debian_image() -> str:
     """The name of an image of Debian with cloud-init, built once and kept for later runs (a minute)."""
+    if os.geteuid() != 0 or not available():
+        pytest.skip("needs root, libvirtd and QEMU (scripts/setup --tests)")
     from pymachine.drivers.libvirt.images.build import build
 
     return build("debian-12", report=print).name
 
 
 @pytest.fixture(scope="session")
-def tiny_image(debian_image: str) -> Iterator[str]:
-    """The path of the tiny image."""
+def libvirt_system(debian_image: str) -> Iterator[LibvirtHost]:
+    """One for all tests; its machines are emulated, for KVM does not work in every computer that has it.
+
+    The image comes first: in the network namespace its packages could not be fetched.
+    """
+    pytest.importorskip("libvirt")
+    with libvirt_host() as host:
+        WHERE.host = host
+        WHERE.enter()
+        yield host
+        WHERE.host = None
+
+
+@pytest.fixture(scope="session")
+def tiny_image(debian_image: str, libvirt_system: LibvirtHost) -> str:
+    """The path of the tiny image, in a folder of its own that ends with the libvirt."""
     from pymachine.drivers.libvirt.images.library import Library
-    from support.tinyvm import make_tiny_image
 
     source = Library().find(debian_image)
     assert source is not None
-    folder = Path(tempfile.mkdtemp(prefix="pymachine-tiny-", dir="/var/tmp"))
-    try:
-        yield str(make_tiny_image(source.path, folder))
-    finally:
-        shutil.rmtree(folder)
+    folder = libvirt_system.folder / "tiny"
+    folder.mkdir()
+    return shutil.copy(tiny_image_of(source), folder)
 
 
 @pytest.fixture(scope="module")
