@@ -24,13 +24,16 @@ _CHANGING = re.compile(r"[0-9a-f]{8,}|(?<=[-./])(tmp)?[a-z0-9_]{8}(?=/|$)|\d+")
 class Countdown:
     """Counts points; at the last one, or at the first one that was not *seen* before, the process ends.
 
-    A point is called by what is about to be done, after which step or command (the journal's and SSH's), and for the
-    how many-th time since: so it has the same name in a run that goes on where an earlier one was killed.
+    Those count whose names begin with *only*, and not with *but*. A point is called by what is about to be done, after
+    which step or command (the journal's and SSH's), and for the how many-th time since: so it has the same name in a
+    run that goes on where an earlier one was killed.
     """
 
-    def __init__(self, log: str, *, number: int = 0, only: str = "", seen: Collection[str] | None = None) -> None:
+    def __init__(
+        self, log: str, *, number: int = 0, only: str = "", but: str = "\n", seen: Collection[str] | None = None
+    ) -> None:
         self._left = number
-        self._only = only
+        self._only, self._but = only, but
         self._seen = seen
         self._after = "the start"
         self._times: Counter[str] = Counter()
@@ -52,7 +55,7 @@ class Countdown:
         self._times.clear()
 
     def _reach(self, name: str) -> None:
-        if not name.startswith(self._only):
+        if not name.startswith(self._only) or name.startswith(self._but):
             return
         os.write(self._log, f"{name}\n".encode(errors="replace"))
         self._left -= 1
@@ -61,7 +64,8 @@ class Countdown:
 
     def audit(self, event: str, arguments: tuple[Any, ...]) -> None:
         """The hook for `sys.addaudithook`."""
-        if event in EVENTS and (name := EVENTS[event](arguments)) and self._counts(event, name):
+        name = EVENTS[event](arguments) if event in EVENTS else ""
+        if name and "__pycache__" not in name and self._counts(event, name):
             self.point(f"{event} {_CHANGING.sub('#', name)}")
 
     def _counts(self, event: str, name: str) -> bool:
@@ -122,7 +126,7 @@ def _removed(arguments: tuple[Any, ...]) -> str:
     return path if directory != -1 or os.path.lexists(path) else ""
 
 
-PASSED_OVER = ("__pycache__", "/.", "journal.jsonl", "provision.log")
+PASSED_OVER = ("/.", "journal.jsonl", "provision.log")
 EVENTS: dict[str, Callable[[tuple[Any, ...]], str]] = {
     "open": _opened,
     "os.mkdir": _made,
@@ -141,9 +145,7 @@ def count(request: dict[str, Any]) -> None:
     from pymachine.machine.ssh import paramiko_session, streams
     from pymachine.store.journal import FileJournal
 
-    countdown = Countdown(
-        request["log"], number=request.get("number", 0), only=request.get("only", ""), seen=request.get("seen")
-    )
+    countdown = Countdown(request["log"], **request["where"])
     FileJournal._append = countdown.journalled(FileJournal._append)  # type: ignore[method-assign]
     paramiko_session.ParamikoSession._execute = countdown.around(paramiko_session.ParamikoSession._execute)  # type: ignore[method-assign]
     setattr(paramiko_session, "converse", countdown.within(streams.converse))  # noqa: B010
@@ -181,6 +183,9 @@ def serve() -> int:
     import pymachine.drivers.registry
     import pymachine.machine.certs.server
     import pymachine.machine.cli.app
+    import pymachine.machine.client
+    import pymachine.machine.operations.create
+    import pymachine.machine.operations.remove
     import pymachine.machine.ssh.paramiko_session
     import pymachine.provisioners.steps  # noqa: F401
     from pymachine.provisioners.release import build_release

@@ -62,7 +62,7 @@ class Killer:
         for file in (self.log, self._output):
             file.write_text("")
         files = {"log": str(self.log), "output": str(self._output)}
-        code = self._follow({"argv": argv, "env": dict(env), **files, **where}, timeout)
+        code = self._follow({"argv": argv, "env": dict(env), **files, "where": where}, timeout)
         points = self.points()
         text = self._output.read_text(errors="replace")
         return Attempt(code == KILLED, points[-1] if points else "", code, text)
