@@ -127,7 +127,8 @@ class Driver(ABC):
     description: ClassVar[str]
     """One line for help and docs."""
     Options: ClassVar[type]
-    """A frozen dataclass whose fields are made by `pymachine.drivers.options.option`."""
+    """A frozen dataclass whose fields are made by `pymachine.drivers.options.option`. Its method ``problems``, if it
+    has one, lists all that is wrong with the values in themselves; create asks it before it does or says anything."""
     features: ClassVar[Features] = Features()
 
     @property

@@ -18,11 +18,33 @@ SCHEMES = ("tcp", "unix", "http", "https", "ssh", "npipe", "fd")
 """What Docker clients take in ``DOCKER_HOST``."""
 
 
+def parse(url: str) -> SplitResult:
+    """An engine's URL; raises `InvalidOption`."""
+    if not url:
+        raise InvalidOption("--url option is required when no driver is selected")
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # raises when it is no port number
+    except ValueError as error:
+        raise InvalidOption(f"--url: {url!r} is not a URL: {error}") from None
+    if parts.scheme not in SCHEMES or not (parts.netloc or parts.path):
+        raise InvalidOption(f"--url: {url!r} is not an engine's URL such as tcp://192.0.2.1:2376")
+    return parts
+
+
 @dataclass(frozen=True)
 class Options:
     """Where the engine is."""
 
     url: str = options.option("", "URL of the engine, such as tcp://192.0.2.1:2376", metavar="URL")
+
+    def problems(self) -> list[str]:
+        """Why the URL is none of an engine."""
+        try:
+            parse(self.url)
+        except InvalidOption as error:
+            return [str(error)]
+        return []
 
 
 PROXIES = ("HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy")
@@ -92,17 +114,7 @@ class NoneDriver(Driver):
         return str(self.options.url)
 
     def _url(self) -> SplitResult:
-        url = str(self.options.url)
-        if not url:
-            raise InvalidOption("--url option is required when no driver is selected")
-        try:
-            parts = urlsplit(url)
-            _ = parts.port  # raises when it is no port number
-        except ValueError as error:
-            raise InvalidOption(f"--url: {url!r} is not a URL: {error}") from None
-        if parts.scheme not in SCHEMES or not (parts.netloc or parts.path):
-            raise InvalidOption(f"--url: {url!r} is not an engine's URL such as tcp://192.0.2.1:2376")
-        return parts
+        return parse(str(self.options.url))
 
     def _refuse(self, what: str) -> NoReturn:
         raise DriverError(f"hosts without a driver cannot be {what}")

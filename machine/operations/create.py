@@ -78,6 +78,8 @@ def create(store: Store, request: Request, report: Report) -> Machine:
     with store.lease(request.name, "create"):
         found = _unfinished(store, request)
         wanted = _record(request, kind)
+        if not found:
+            _refuse_wrong_options(wanted, kind)
         machine = Machine(store, _resumed(found, wanted) if found else wanted)
         _check(machine, report, deadline, new=not found)
         if found:
@@ -131,6 +133,14 @@ def _record(request: Request, kind: type[Driver]) -> Record:
         expires_at=moment_after(request.ttl) if request.ttl else "",
         resources=dict(request.resources),
     )
+
+
+def _refuse_wrong_options(record: Record, kind: type[Driver]) -> None:
+    """Raise `InvalidOption` for values that are wrong in themselves, before anything is made or said."""
+    options = build(kind.name, kind.Options, record.options, {})
+    problems = options.problems() if hasattr(options, "problems") else []
+    if problems:
+        raise InvalidOption(f"{_FLAGS_PROVIDED}{'; '.join(problems)}")
 
 
 def _see_to_expiry(store: Store, record: Record) -> None:

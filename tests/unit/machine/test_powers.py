@@ -9,6 +9,7 @@ import pytest
 
 from pymachine.drivers import registry
 from pymachine.drivers.base import Snapshot
+from pymachine.machine.cli.app import run
 from pymachine.machine.errors import DriverError, InvalidName, InvalidOption
 from pymachine.machine.machine import Machine
 from pymachine.machine.operations import powers
@@ -16,6 +17,7 @@ from pymachine.machine.operations.create import Request, create
 from pymachine.machine.operations.report import Silent
 from pymachine.store.file import FileStore
 from support.fakedriver import FakeDriver, World
+from support.schemas import check
 
 
 class Powerful(FakeDriver):
@@ -65,6 +67,16 @@ def test_a_driver_without_the_power_says_so(machine: Machine) -> None:
         with pytest.raises(DriverError, match="the driver fake has no such power"):
             act()
     assert machine.store.names() == ["m"]
+
+
+def test_snapshots_are_told_to_programs(
+    powerful: Machine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    powers.create_snapshot(powerful, "before", Silent())
+    assert run(["-s", powerful.store.location, "snapshot", "ls", "--format", "json", powerful.name]) == 0
+
+    (found,) = check("snapshot-ls", capsys.readouterr().out)
+    assert found["Name"] == "before"
 
 
 def test_snapshots_come_and_go(powerful: Machine) -> None:
