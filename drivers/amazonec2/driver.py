@@ -282,7 +282,7 @@ class AmazonEC2Driver(Driver):
         make_user = self.options.ssh_user if self.options.ssh_user not in ("", "root") else ""
         data = user_data(
             name=self.context.name,
-            public_key=self._public_key(),
+            public_key="" if self.options.instance_connect else self._public_key(),  # which is good for a minute
             make_user=make_user,
             extra_path=self.options.userdata,
             expires_at=self.context.expires_at,

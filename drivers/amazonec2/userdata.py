@@ -15,12 +15,13 @@ MOST_BYTES = 16384
 
 
 def user_data(*, name: str, public_key: str, make_user: str, extra_path: str, expires_at: str = "") -> str:
-    """Our cloud-config, merged with the user's file. *make_user* is made with sudo rights, unless empty. At
-    *expires_at*, unless empty, the host turns itself off.
+    """Our cloud-config, merged with the user's file. *make_user* is made with sudo rights, unless empty. With an empty
+    *public_key* no key may log in for good. At *expires_at*, unless empty, the host turns itself off.
 
     Raises `InvalidOption` for a file that cannot be used.
     """
-    ours: dict[str, object] = {"hostname": name, "preserve_hostname": False, "ssh_authorized_keys": [public_key]}
+    keys = {"ssh_authorized_keys": [public_key]} if public_key else {}
+    ours: dict[str, object] = {"hostname": name, "preserve_hostname": False, **keys}
     if make_user:
         ours["users"] = [
             "default",
@@ -30,7 +31,7 @@ def user_data(*, name: str, public_key: str, make_user: str, extra_path: str, ex
                 "shell": "/bin/bash",
                 "lock_passwd": True,
                 "sudo": "ALL=(ALL) NOPASSWD:ALL",
-                "ssh_authorized_keys": [public_key],
+                **keys,
             },
         ]
     if expires_at:

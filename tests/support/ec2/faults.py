@@ -40,6 +40,10 @@ class Wanted:
     """So many deletions of security groups are refused though nothing uses them."""
     denied: list[str] = field(default_factory=list)
     """Actions that are not allowed."""
+    regions: list[str] = field(default_factory=list)
+    """Those that are enabled; all when there is none."""
+    denied_in: list[str] = field(default_factory=list)
+    """Regions in which nothing is allowed."""
     broken: str = ""
     """An error code for every call, such as ``RequestExpired``."""
     no_parameters: bool = False
@@ -96,7 +100,7 @@ class Faults:
             return wire.error(call, wanted.broken, "refused by the test")
         if self._random.random() < wanted.throttle:
             return wire.error(call, "RequestLimitExceeded", "Request limit exceeded.")
-        if call.action in wanted.denied:
+        if call.action in wanted.denied or call.region in wanted.denied_in:
             code = "UnauthorizedOperation" if call.service == "ec2" else "AccessDeniedException"
             return wire.error(call, code, "You are not authorized to perform this operation.")
         if absent := self._absent_use(call):
@@ -119,6 +123,8 @@ class Faults:
             return self._described(call, answer)
         if call.action == "DescribeImages":
             images.described(call, answer)
+        if call.action == "DescribeRegions" and self.wanted.regions:
+            _enabled(self.wanted.regions, answer)
         if call.action == "DescribeSpotInstanceRequests" and answer.status.startswith("200"):
             return self._requested(answer)
         return answer
@@ -170,6 +176,13 @@ class Faults:
 
     def _before_DescribeReplaceRootVolumeTasks(self, call: Call) -> Answer | None:
         return rootvolumes.describe(call)
+
+    def _before_StopInstances(self, call: Call) -> Answer | None:
+        if any(self._changing.get(identity, ("", 0))[0] == "pending" for identity in call.listed("InstanceId")):
+            return wire.error(
+                call, "IncorrectInstanceState", "The instance is not in a state from which it can be stopped."
+            )
+        return None
 
     def _before_TerminateInstances(self, call: Call) -> Answer | None:
         if any(moto_side.protected(identity) for identity in call.listed("InstanceId")):
@@ -272,6 +285,16 @@ class Faults:
             element = shown.find(tag)
             assert element is not None
             element.text = text
+
+
+def _enabled(regions: list[str], answer: Answer) -> None:
+    """Leave out the others."""
+    root = wire.document(answer)
+    for listed in root.iterfind("regionInfo"):
+        for item in list(listed):
+            if item.findtext("regionName") not in regions:
+                listed.remove(item)
+    wire.put_back(answer, root)
 
 
 def _fingerprint(call: Call) -> str:

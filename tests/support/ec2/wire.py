@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,8 @@ class Call:
     service: str
     action: str
     parameters: Mapping[str, str]
+    region: str = ""
+    """As the signature names it."""
 
     def listed(self, name: str) -> list[str]:
         """``NAME.1``, ``NAME.2``…"""
@@ -53,12 +56,15 @@ class Answer:
 def parse(headers: Mapping[str, Any], body: bytes) -> Call:
     """A query API's form, or a JSON API's target and document."""
     target = str(headers.get("HTTP_X_AMZ_TARGET", ""))
+    scope = re.search(r"Credential=[^/]+/\d+/([^/]+)/", str(headers.get("HTTP_AUTHORIZATION", "")))
+    region = scope[1] if scope else ""
     if target:
         service = "ssm" if "SSM" in target else "ec2-instance-connect"
-        return Call(service, target.rpartition(".")[2], {k: str(v) for k, v in json.loads(body or b"{}").items()})
+        told = {k: str(v) for k, v in json.loads(body or b"{}").items()}
+        return Call(service, target.rpartition(".")[2], told, region)
     parameters = dict(parse_qsl(body.decode(), keep_blank_values=True))
     service = "sts" if parameters.get("Version") == "2011-06-15" else "ec2"
-    return Call(service, parameters.get("Action", ""), parameters)
+    return Call(service, parameters.get("Action", ""), parameters, region)
 
 
 def without_tags(call: Call, kind: str) -> bytes:

@@ -138,6 +138,13 @@ def test_user_data_is_ours_and_the_users_and_always_the_same(tmp_path: Path) -> 
     assert b"vim" in theirs.get_payload(decode=True)
 
 
+def test_without_a_key_for_good_none_is_in_the_user_data() -> None:
+    """EC2 Instance Connect brings one for each connection."""
+    text = user_data(name="m", public_key="", make_user="me", extra_path="")
+    assert "ssh_authorized_keys" not in text
+    assert '"name": "me"' in text
+
+
 def test_user_data_that_cannot_be_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "mine"
     for text in ("echo hello", "#!/bin/sh\n" + "x" * 20000):
