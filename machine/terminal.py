@@ -39,7 +39,7 @@ def borrowed() -> Iterator[None]:
 
 def has_terminal() -> bool:
     """Whether somebody can be asked even when the standard streams lead elsewhere (tty(4))."""
-    if os.name != "posix":
+    if sys.platform == "win32":
         return sys.stdin is not None and sys.stdin.isatty()
     try:
         os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))

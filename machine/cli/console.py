@@ -44,7 +44,7 @@ def _show(data: bytes) -> None:
 @contextlib.contextmanager
 def _raw_terminal() -> Iterator[None]:
     """Keys go through as they are typed, Ctrl-C too."""
-    if not sys.stdin.isatty():
+    if sys.platform == "win32" or not sys.stdin.isatty():
         yield
         return
     import termios

@@ -63,7 +63,7 @@ class Tunnel:
 
     def version(self) -> str:
         """The version of the engine that answers through it; empty when none does."""
-        if not self.socket.exists():
+        if sys.platform == "win32" or not self.socket.exists():
             return ""
         from http.client import HTTPConnection, HTTPException
 

@@ -67,7 +67,7 @@ class Manager:
 
 def manager(environ: Mapping[str, str]) -> Manager | None:
     """This user's; ``None`` where there is none."""
-    if environ.get(SWITCH) == "no" or not Path("/run/systemd/system").is_dir():
+    if sys.platform == "win32" or environ.get(SWITCH) == "no" or not Path("/run/systemd/system").is_dir():
         return None
     if os.geteuid() == 0:
         return Manager(Path("/etc/systemd/system"), ("systemctl",), "multi-user.target", lingers=True)

@@ -140,7 +140,7 @@ def jump_command(jump: str, files: Sequence[Path], config: Path | None) -> str:
     words += ["-l", user] if user else []
     words += ["-p", port] if port else []
     command = shlex.join(word.replace("%", "%%") for word in words)
-    return rf"{command} -W \[%h\]:%p -- {shlex.quote(host.replace('%', '%%'))}"
+    return f"{command} -W '['%h']':%p -- {shlex.quote(host.replace('%', '%%'))}"
 
 
 def _hop(text: str) -> tuple[str, str, str]:

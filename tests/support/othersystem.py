@@ -2,6 +2,8 @@
 
     echo '[["ls"], ["version"]]' | python -m support.othersystem windows|macos
 
+Tests do that by `run_there`.
+
 The standard library and others' libraries choose by system when they are imported, so they are imported before: their
 ways on other systems are their own business. Every module of ours is imported on the impoverished system.
 """
@@ -18,8 +20,11 @@ import pathlib
 import shutil
 import signal
 import socket
+import subprocess
 import sys
-from collections.abc import Callable, Sequence
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from types import ModuleType
 
 LIBRARIES = (
@@ -35,17 +40,79 @@ POSIX_NAMES = (
     *("getloadavg", "getpgid", "getpgrp", "getresuid", "getsid", "getuid", "initgroups", "killpg", "lchown", "mkfifo"),
     *("mknod", "nice", "openpty", "pread", "pwrite", "readv", "sendfile", "setegid", "seteuid", "setgid", "setgroups"),
     *("setpgid", "setsid", "setuid", "statvfs", "sync", "sysconf", "tcgetpgrp", "tcsetpgrp", "uname", "wait"),
-    *("waitid", "writev", "O_CLOEXEC", "O_DIRECTORY", "O_NOCTTY", "O_NOFOLLOW", "O_NONBLOCK", "O_SYNC", "WNOHANG"),
+    *(
+        "waitid",
+        "writev",
+        "register_at_fork",
+        "getpriority",
+        "pathconf",
+        "fpathconf",
+        "lockf",
+        "O_CLOEXEC",
+        "O_DIRECTORY",
+        "O_NOCTTY",
+        "O_NOFOLLOW",
+        "O_NONBLOCK",
+        "O_SYNC",
+        "WNOHANG",
+    ),
 )
 LINUX_NAMES = (
     *("copy_file_range", "eventfd", "getrandom", "getxattr", "memfd_create", "pidfd_open", "posix_fadvise"),
     *("sched_getaffinity", "sched_setaffinity", "setns", "setxattr", "splice", "unshare", "O_DIRECT", "O_PATH"),
     *("O_TMPFILE", "pipe2", "getresuid", "setresuid"),
 )
+SOCKET_NAMES = {
+    "windows": (
+        "AF_UNIX",
+        "SO_REUSEPORT",
+        "TCP_USER_TIMEOUT",
+        "TCP_QUICKACK",
+        "TCP_CORK",
+        "SOCK_CLOEXEC",
+        "SOCK_NONBLOCK",
+    ),
+    "macos": (
+        "TCP_USER_TIMEOUT",
+        "TCP_QUICKACK",
+        "TCP_KEEPIDLE",
+        "TCP_CORK",
+        "SOCK_CLOEXEC",
+        "SOCK_NONBLOCK",
+        "SO_PEERCRED",
+    ),
+}
+"""By system; macOS has TCP_KEEPALIVE for TCP_KEEPIDLE."""
 POSIX_SIGNALS = ("SIGALRM", "SIGCHLD", "SIGHUP", "SIGKILL", "SIGPIPE", "SIGQUIT", "SIGSTOP", "SIGTSTP", "SIGUSR1")
 LINE_ENDS = {"nt": "\r\n"}
 """What a newline becomes in a text stream."""
 LINUX_SIGNALS = ("SIGRTMIN", "SIGRTMAX", "SIGPWR", "pidfd_send_signal")
+
+
+@dataclass(frozen=True)
+class Run:
+    """How one run went."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+
+def run_there(
+    system: str, argvs: Sequence[Sequence[str]], env: Mapping[str, str], *, timeout: float = 120
+) -> list[Run]:
+    """Do all runs of the program, one after the other in one process on *system*."""
+    done = subprocess.run(
+        [sys.executable, "-m", "support.othersystem", system],
+        input=json.dumps(argvs),
+        capture_output=True,
+        text=True,
+        env=env,
+        timeout=timeout,
+    )
+    assert done.returncode == 0, done.stderr
+    # Before it is what programs wrote that inherited the standard output.
+    return [Run(*told) for told in json.loads(done.stdout.splitlines()[-1])]
 
 
 class Absent(importlib.abc.MetaPathFinder):
@@ -63,15 +130,16 @@ def become(system: str) -> None:
     """From here on this process looks like *system* to whoever asks."""
     for name in LIBRARIES:
         importlib.import_module(name)
+    vars(tempfile)["_O_TMPFILE_WORKS"] = False
     _without(os, LINUX_NAMES)
     _without(signal, LINUX_SIGNALS)
+    _without(socket, SOCKET_NAMES[system])
     if system == "macos":
         sys.platform = "darwin"
         return
     _keep_libraries_going()
     _without(os, POSIX_NAMES)
     _without(signal, POSIX_SIGNALS)
-    _without(socket, ("AF_UNIX", "SO_REUSEPORT"))
     for name in POSIX_MODULES:
         sys.modules.pop(name, None)
     sys.meta_path.insert(0, Absent())
@@ -89,9 +157,19 @@ def _keep_libraries_going() -> None:
     """What they chose for this system when they were imported must not miss what is taken away."""
     import filelock
 
+    vars(subprocess)["os"] = whole = ModuleType("os")
+    vars(whole).update(vars(os))
     vars(pathlib)["WindowsPath"] = pathlib.PosixPath
     vars(shutil)["_use_fd_functions"] = False
     filelock.FileLock = filelock.SoftFileLock
+    vars(socket)["socketpair"] = _loopback_pair
+
+
+def _loopback_pair() -> tuple[socket.socket, socket.socket]:
+    """As Python makes it on Windows."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        one = socket.create_connection(listener.getsockname())
+        return one, listener.accept()[0]
 
 
 def main() -> None:

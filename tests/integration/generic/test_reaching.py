@@ -97,6 +97,8 @@ def ssh_config(host: Host, trixie: Host, tmp_path: Path) -> Path:
         f"Include {tmp_path}/hosts.conf\n"
         f"Host hop\n  HostName {trixie.address}\n  User root\n  IdentityFile {trixie.key}\n  IdentitiesOnly yes\n"
         f"  HostKeyAlias jump-name\n  UserKnownHostsFile {known}\n"
+        # Without the alias its key is noted as that of its address, which the next test's host may have.
+        f"Host {trixie.address}\n  UserKnownHostsFile {tmp_path}/noted\n"
     )
     return config
 

@@ -10,10 +10,7 @@ import ast
 import contextlib
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -23,21 +20,12 @@ from pymachine.machine.cli.commands import COMMANDS
 from pymachine.machine.client import Client
 from pymachine.store import portable
 from pymachine.store.file import FileStore
-from support.othersystem import LINUX_NAMES, POSIX_MODULES
+from support.othersystem import LINUX_NAMES, POSIX_MODULES, Run, run_there
 from support.program import environment
 from support.records import record
 from support.tls_engine import tls_engine
 
 ROOT = Path(__file__).parents[3]
-
-
-@dataclass(frozen=True)
-class Run:
-    """How one run went."""
-
-    code: int
-    stdout: str
-    stderr: str
 
 
 URL = ("--url", "tcp://127.0.0.1:1")
@@ -101,16 +89,7 @@ def told(system: str, place: Path) -> list[Run]:
     stores = {True: str(place / "first"), False: str(place / "store")}
     argvs = [["-s", stores[name.startswith("first ")], *argv] for name, argv in RUNS.items()]
     env = environment({"PYTHONPATH": str(ROOT / "tests"), "HOME": str(place), "MACHINE_DRIVER": "none"})
-    done = subprocess.run(
-        [sys.executable, "-m", "support.othersystem", system],
-        input=json.dumps(argvs),
-        capture_output=True,
-        text=True,
-        env=env,
-        timeout=120,
-    )
-    assert done.returncode == 0, done.stderr
-    return [Run(*told) for told in json.loads(done.stdout)]
+    return run_there(system, argvs, env)
 
 
 def test_a_machine_from_create_to_rm(runs: dict[str, Run]) -> None:

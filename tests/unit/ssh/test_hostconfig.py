@@ -63,7 +63,7 @@ def test_what_an_included_file_says_first_counts(config: Path) -> None:
     found = host_config("inner", config=config)
 
     assert (found.user, found.address) == ("included", "192.0.2.7")
-    assert found.proxy_command.endswith(r"-W \[%h\]:%p -- hop")
+    assert found.proxy_command.endswith("-W '['%h']':%p -- hop")
 
 
 def test_a_block_goes_on_after_an_include(config: Path) -> None:
