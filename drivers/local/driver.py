@@ -103,7 +103,8 @@ class LocalDriver(Driver):
         self._check_root()
         self.kill()
         with told("removing the machine"):
-            remove_tree(self._paths.directory)  # first: on a full disk it makes the room that the rest needs
+            # First: on a full disk it makes the room that the rest needs. Who is cut off still knows whose it is.
+            remove_tree(self._paths.directory, last=self._paths.record.name)
             self._leases.release(self.context.machine_id)
             self._catalog.unpin(self.context.machine_id)
             _remove_if_empty(self._layout.machines)

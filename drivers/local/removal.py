@@ -23,8 +23,8 @@ FS_IOC_GETFLAGS, FS_IOC_SETFLAGS = 0x80086601, 0x40086602
 IMMUTABLE_OR_APPEND = 0x10 | 0x20
 
 
-def remove_tree(top: Path) -> None:
-    """Remove a folder and all in it; fine when there is none.
+def remove_tree(top: Path, *, last: str = "") -> None:
+    """Remove a folder and all in it; fine when there is none. The entry *last* of it outlives all others.
 
     Mounts below are detached first, since what they show is not ours. Raises `DriverError` when one stays, or
     when something cannot be removed.
@@ -33,7 +33,7 @@ def remove_tree(top: Path) -> None:
         return
     detach_mounts(top)
     try:
-        _remove(os.path.dirname(top), os.path.basename(top))
+        _remove(os.path.dirname(top), os.path.basename(top), last)
     except OSError as error:
         raise DriverError(f"cannot remove {error.filename or top}: {error.strerror}") from error
 
@@ -48,15 +48,15 @@ def detach_mounts(top: Path) -> None:
         raise DriverError(f"{left[0]} is still mounted; nothing in {top} was removed")
 
 
-def _remove(parent: str, name: str) -> None:
+def _remove(parent: str, name: str, last: str) -> None:
     handle = os.open(parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        _remove_entry(handle, name, os.stat(name, dir_fd=handle, follow_symlinks=False).st_dev)
+        _remove_entry(handle, name, os.stat(name, dir_fd=handle, follow_symlinks=False).st_dev, last)
     finally:
         os.close(handle)
 
 
-def _remove_entry(parent: int, name: str, device: int) -> None:
+def _remove_entry(parent: int, name: str, device: int, last: str = "") -> None:
     """By descriptors, so that no link can lead out; another device means a mount and ends it all."""
     found = os.stat(name, dir_fd=parent, follow_symlinks=False)
     if not stat.S_ISDIR(found.st_mode):
@@ -66,7 +66,7 @@ def _remove_entry(parent: int, name: str, device: int) -> None:
     handle = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
     try:
         with os.scandir(handle) as entries:
-            names = [entry.name for entry in entries]
+            names = sorted((entry.name for entry in entries), key=lambda entry: entry == last)
         for entry in names:
             _remove_entry(handle, entry, device)
     finally:

@@ -89,13 +89,19 @@ def _has_id(root: Path) -> bool:
 
 
 def check_owner(paths: MachinePaths, caller: Caller) -> None:
-    """Raise `DriverError` unless the machine is the caller's, or there is none."""
+    """Raise `DriverError` unless the machine is the caller's, or there is none: its folder is empty until the record
+    of whose it is has been written (`jsonfile.write`), and once that is removed, as the last of all."""
     if caller.uid == 0 or not os.path.lexists(paths.directory):
         return
     record = jsonfile.read(paths.record)
-    if record.get("owner") == caller.uid or not (record or any(paths.directory.iterdir())):
+    if record.get("owner") == caller.uid or not (record or _has_more(paths)):
         return
     raise DriverError(f"the machine {paths.directory.name} is another user's")
+
+
+def _has_more(paths: MachinePaths) -> bool:
+    """Whether there is anything in the folder but what a killed process was about to make the record."""
+    return any(not entry.name.startswith(f".{paths.record.name}.") for entry in paths.directory.iterdir())
 
 
 def own_mounts(options: Options, caller: Caller) -> Options:
