@@ -14,6 +14,7 @@ from pathlib import Path
 from pymachine.machine.config import EngineOptions, SwarmOptions
 from pymachine.machine.errors import InvalidName, InvalidOption, MachineError, MachineExists
 from pymachine.machine.lifetime.duration import parse_moment
+from pymachine.machine.lifetime.watcher import ensure_watched
 from pymachine.machine.machine import Machine
 from pymachine.machine.names import check_name
 from pymachine.machine.operations.report import Report
@@ -80,6 +81,7 @@ def import_archive(
         machines.append(add(store, record, item.files))
         report.say(f'Imported "{record.name}" ({record.driver}).')
         _keep_context(machines[-1], report)
+    ensure_watched(store)
     return machines
 
 

@@ -13,6 +13,7 @@ import pytest
 
 from pymachine.machine.certs.authority import bootstrap, is_foreign
 from pymachine.machine.errors import InvalidName, MachineError, MachineExists
+from pymachine.machine.lifetime import timer, watcher
 from pymachine.machine.machine import Machine
 from pymachine.machine.operations.archive import export, import_archive
 from pymachine.machine.operations.create import Request, create
@@ -145,6 +146,22 @@ def test_records_of_a_later_version_and_damaged_ones_are_refused(other: FileStor
         with pytest.raises(ArchiveRefused):
             import_archive(other, path, QUIET)
     assert other.names() == []
+
+
+def test_an_imported_machine_goes_at_its_time_too(
+    store: FileStore, other: FileStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[str] = []
+    monkeypatch.setattr(watcher, "_start", started.append)
+    monkeypatch.setenv(timer.SWITCH, "no")
+    machine = create(store, Request("brief", "none", options={"url": "tcp://192.0.2.1:2376"}, ttl=3600), QUIET)
+    export([machine], tmp_path / "brief.archive")
+    started.clear()
+
+    import_archive(other, tmp_path / "brief.archive", QUIET)
+
+    assert other.expiring() == {"brief": machine.record.expires_at}
+    assert started == [other.location]
 
 
 def test_a_fleet_of_this_store_does_not_own_what_is_imported(other: FileStore, tmp_path: Path) -> None:
