@@ -62,7 +62,7 @@ def _revoke(cloud: Cloud, group: str, wanted: Sequence[str]) -> None:
 
 
 def _stale(permission: dict[str, Any], wanted: Sequence[str]) -> list[dict[str, Any]]:
-    ports = {key: permission[key] for key in ("IpProtocol", "FromPort", "ToPort") if key in permission}
+    ports: dict[str, Any] = {key: permission[key] for key in ("IpProtocol", "FromPort", "ToPort") if key in permission}
     rules: list[dict[str, Any]] = []
     for ranges, cidr in KINDS:
         old = [

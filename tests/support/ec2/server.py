@@ -146,7 +146,7 @@ def main() -> None:
     moto_side.quicken()
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
 
-    class Handler(WSGIRequestHandler):
+    class Handler(WSGIRequestHandler):  # type: ignore[misc]
         protocol_version = "HTTP/1.1"
 
         def make_environ(self) -> dict[str, Any]:
