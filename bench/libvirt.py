@@ -1,48 +1,49 @@
-"""``pymachine create -d libvirt`` from a cached image by stage, beside ``virt-install --import``; ``ls`` of many.
+"""``pymachine create -d libvirt`` from a cached image to SSH and to ``docker ps``, by stage, beside plain
+``virt-install --import`` of the same image with the same seed; ten clones; ``ls`` of a hundred domains.
 
-Software emulation is used, as in the tests: compare the two columns, not the seconds with those of real hosts.
+Software emulation is used, as in the tests: compare the columns, not the seconds with those of real hosts.
+``BENCH_LIBVIRT=create,clones,ls`` runs some parts only.
 """
 
 from __future__ import annotations
 
-import contextlib
+import os
 import re
-import shutil
-import socket
+import statistics
 import subprocess
 import tempfile
-import time
 import uuid
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from time import perf_counter
-from typing import Any
 
-from bench.report import header
+from bench.peervm import SIZES, connection, list_domains, virt_install
+from bench.report import alternate, columns, header, row
 from support.libvirthost import LibvirtHost, available, libvirt_host
-from support.program import Program
+from support.program import Program, environment
 
-DOMAINS = 100
-BOOT = 900.0
+DOMAINS, CLONES, AT_ONCE = 100, 10, 2
+BOOT = 1800.0
 
 
-def main() -> None:
-    """Print seconds from the start at which each stage came."""
+def main(samples: int = 3) -> None:
+    """Print the tables."""
     if not available():
-        print("\nlibvirt: left out, for libvirtd or QEMU is missing (scripts/setup --tests)")
+        print("\nlibvirt: left out, for libvirtd or QEMU is missing (scripts/setup --bench)")
         return
     from pymachine.drivers.libvirt.images.build import build
 
     image = build("debian-12", report=lambda line: None)
-    with libvirt_host() as host, tempfile.TemporaryDirectory(prefix="pymachine-bench-") as place:
+    parts = os.environ.get("BENCH_LIBVIRT", "create,clones,ls").split(",")
+    with libvirt_host() as host, host.entered(), tempfile.TemporaryDirectory(prefix="pymachine-bench-") as place:
         program = _program(host, Path(place), image.name)
-        header("pymachine create -d libvirt (one sample, software emulation, seconds since the start)")
-        for stage, seconds in _create(program, "bench"):
-            print(f"  {seconds:7.2f}  {stage}", flush=True)
-        program.ok("rm", "-f", "-y", "bench")
-        if shutil.which("virt-install"):
-            print(f"  {_virt_install(host, image.path):7.2f}  virt-install --import: SSH answers", flush=True)
-        header(f"pymachine ls of {DOMAINS} domains that are defined")
-        print(f"  {_ls(program, host):7.2f}  s")
+        if "create" in parts:
+            _compare(program, host, image.path, samples)
+        if "clones" in parts:
+            _clones(program)
+        if "ls" in parts:
+            _many(program, host)
 
 
 def _program(host: LibvirtHost, place: Path, image: str) -> Program:
@@ -51,97 +52,122 @@ def _program(host: LibvirtHost, place: Path, image: str) -> Program:
         "LIBVIRT_DEFAULT_URI": host.uri,
         "LIBVIRT_IMAGE": image,
         "LIBVIRT_DOMAIN_TYPE": "qemu",
-        "LIBVIRT_MEMORY": "768m",
-        "LIBVIRT_DISK": "4g",
+        "LIBVIRT_CPUS": SIZES.cpus,
+        "LIBVIRT_MEMORY": f"{SIZES.memory}m",
+        "LIBVIRT_DISK": f"{SIZES.disk}g",
         "LIBVIRT_POOL": "bench",
         "LIBVIRT_POOL_PATH": str(host.pool / "bench"),
     }
     return Program(place / "store", env)
 
 
-def _create(program: Program, name: str) -> list[tuple[str, float]]:
-    start, seen = perf_counter(), []
-    with program.start("create", "--timeout", str(BOOT), name) as process:
+def _compare(program: Program, host: LibvirtHost, image: Path, samples: int) -> None:
+    """One create beforehand brings the image into the pool, as the peer's disk has it in its backing file."""
+    stages: list[list[tuple[str, float]]] = []
+    number = iter(range(samples + 1))
+
+    def ours() -> float:
+        name = f"bench-{next(number)}"
+        seen = list(_create(program, "create", "--timeout", str(BOOT), name))
+        seen.append(("docker ps answers", seen[-1][1] + _docker_ps(program, name)))
+        program.ok("rm", "-f", "-y", name)
+        stages.append(seen)
+        return next(at for text, at in seen if text == "SSH answers")
+
+    def theirs() -> float:
+        return virt_install(host, image, BOOT)
+
+    header(f"create from a cached image, software emulation (medians of {samples})")
+    columns("pymachine", "virt-install")
+    row("create -> SSH answers", alternate(samples, ours, theirs), "s", 1)
+    header("pymachine create, its stages (medians, seconds since the start; in brackets since the stage before)")
+    _print_stages(stages[1:])
+
+
+def _print_stages(runs: list[list[tuple[str, float]]]) -> None:
+    before = 0.0
+    for text, _ in runs[0]:
+        times = [at for run in runs for told, at in run if told == text]
+        if len(times) == len(runs):
+            median = statistics.median(times)
+            print(f"  {median:7.2f}  (+{median - before:6.2f})  {text}", flush=True)
+            before = median
+
+
+def _create(program: Program, *command: str) -> Iterator[tuple[str, float]]:
+    """What is told, and when; and when the machine's SSH server, for which the driver waits last, answered."""
+    start, name, waiting, text = perf_counter(), command[-1], False, ""
+    with program.start(*command) as process:
         assert process.stdout is not None
         for line in process.stdout:
-            seen.append((re.sub(rf"\b{name}\b", "NAME", line.strip()), perf_counter() - start))
+            text, at = re.sub(rf"\b{re.escape(name)}\b", "NAME", line.strip()), perf_counter() - start
+            if waiting and "running" in text:
+                yield "SSH answers", at
+            waiting = waiting or "Address" in text
+            yield re.sub(r"\b\d+\.\d+\.\d+\.\d+\b", "ADDRESS", text), at
+        error = process.stderr.read().strip() if process.stderr else ""
     if process.returncode:
-        raise SystemExit(f"bench: create failed: {seen[-1][0] if seen else ''}")
-    return seen
+        raise SystemExit(f"bench: {command[0]} failed: {error or text}")
+    yield f"{command[0]} is done", perf_counter() - start
 
 
-def _virt_install(host: LibvirtHost, image: Path) -> float:
-    """The same disk, size and network, by virt-install(1) with a seed of its own; until SSH answers."""
-    name = f"peer-{uuid.uuid4().hex[:8]}"
-    disk = host.pool / f"{name}.qcow2"
+def _docker_ps(program: Program, name: str) -> float:
     start = perf_counter()
-    create = ["qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", str(image), str(disk), "4G"]
-    subprocess.run(create, check=True)
-    flags = [
-        "--import",
-        "--memory",
-        "768",
-        "--vcpus",
-        "2",
-        "--virt-type",
-        "qemu",
-        "--machine",
-        "q35",
-        "--noautoconsole",
-    ]
-    flags += ["--graphics", "none", "--osinfo", "detect=on,require=off", "--cloud-init", "disable=on"]
-    where = ["--network", "network=default", "--disk", f"path={disk}"]
-    command = ["virt-install", "--connect", host.uri, "--name", name, "--cpu", "maximum", *flags, *where]
-    subprocess.run(command, check=True, capture_output=True)
-    try:
-        _wait_for_ssh(host, name)
-        return perf_counter() - start
-    finally:
-        domain = _connection(host).lookupByName(name)
-        domain.destroy()
-        domain.undefine()
-        disk.unlink()
+    exports = program.ok("env", "--shell", "bash", name)
+    pairs = dict(re.findall(r'^export (\w+)="(.*)"$', exports, re.MULTILINE))
+    subprocess.run(["docker", "ps"], env=environment(pairs), check=True, capture_output=True)
+    return perf_counter() - start
 
 
-def _wait_for_ssh(host: LibvirtHost, name: str) -> None:
-    domain, end = _connection(host).lookupByName(name), time.monotonic() + BOOT
-    while time.monotonic() < end:
-        for interface in domain.interfaceAddresses(0).values():
-            for address in interface["addrs"] or ():
-                with contextlib.suppress(OSError), socket.create_connection((address["addr"], 22), 3) as connection:
-                    connection.settimeout(10)
-                    if connection.recv(4) == b"SSH-":
-                        return
-        time.sleep(0.5)
-    raise SystemExit("bench: the peer's machine never answered")
+def _clones(program: Program) -> None:
+    """Ten copies of one stopped machine, two at a time, each to an engine that answers."""
+    program.ok("create", "--timeout", str(BOOT), "original", timeout=BOOT)
+    program.ok("stop", "original", timeout=BOOT)
+    header(f"{CLONES} clones, {AT_ONCE} at a time, software emulation")
+    start = perf_counter()
+
+    def clone(number: int) -> dict[str, float]:
+        seen = dict(_create(program, "clone", "--timeout", str(BOOT), "original", f"clone-{number}"))
+        address = program.ok("ip", f"clone-{number}").strip()
+        program.ok("stop", f"clone-{number}", timeout=BOOT)  # ten emulated machines would keep the processors busy
+        addresses.add(address)
+        return seen
+
+    addresses: set[str] = set()
+    with ThreadPoolExecutor(AT_ONCE) as threads:
+        runs = list(threads.map(clone, range(CLONES)))
+    ssh = [run["SSH answers"] for run in runs]
+    done = [run["clone is done"] for run in runs]
+    print(f"  {perf_counter() - start:7.1f} s in all; addresses: {len(addresses)}")
+    for what, values in (("to SSH", ssh), ("to an engine that answers", done)):
+        print(f"  {statistics.median(values):7.1f} s each {what} (median; {min(values):.1f}-{max(values):.1f})")
+    program.ok("rm", "-f", "-y", "original", *(f"clone-{number}" for number in range(CLONES)))
 
 
-def _ls(program: Program, host: LibvirtHost) -> float:
+def _many(program: Program, host: LibvirtHost, samples: int = 7) -> None:
     """Domains that are defined and off, with a record each."""
-
     from pymachine.drivers.libvirt.options import Options
     from pymachine.drivers.options import to_json
     from pymachine.store.base import Record
     from pymachine.store.file import FileStore
 
-    connection, store = _connection(host), FileStore(program.store)
+    ours, store = connection(host), FileStore(program.store)
     for number in range(DOMAINS):
         machine_id = str(uuid.uuid4())
         text = f"<domain type='qemu'><name>d{number}</name><uuid>{machine_id}</uuid><memory>1024</memory>"
-        connection.defineXML(f"{text}<os><type>hvm</type></os></domain>")
+        ours.defineXML(f"{text}<os><type>hvm</type></os></domain>")
         options = to_json(Options(uri=host.uri))
         record = Record(f"d{number}", machine_id, "libvirt", "2026-01-01T00:00:00Z", "ready", options)
         record.resources = {"address": "192.0.2.1", "domain": f"d{number}"}
         store.create(record)
+    header(f"{DOMAINS} domains that are defined and off (medians of {samples})")
+    columns("pymachine", "virsh")
+    row("ls / virsh list --all", alternate(samples, lambda: _ls(program), lambda: list_domains(host)))
+    for domain in ours.listAllDomains():
+        domain.undefine()
+
+
+def _ls(program: Program) -> float:
     start = perf_counter()
     program.ok("ls")
-    seconds = perf_counter() - start
-    for domain in connection.listAllDomains():
-        domain.undefine()
-    return seconds
-
-
-def _connection(host: LibvirtHost) -> Any:
-    from pymachine.drivers.libvirt.connection import connect
-
-    return connect(host.uri)
+    return perf_counter() - start
