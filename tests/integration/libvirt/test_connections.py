@@ -8,7 +8,6 @@ import os
 import shutil
 import signal
 import subprocess
-import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import replace
@@ -24,7 +23,7 @@ from pymachine.drivers.libvirt.images.prune import prune
 from pymachine.drivers.libvirt.options import Options
 from pymachine.drivers.libvirt.storage import Storage
 from pymachine.drivers.testing import Workbench
-from pymachine.machine.errors import DriverError, PreCreateCheckFailed
+from pymachine.machine.errors import DriverError
 from pymachine.machine.operations.together import together
 from support.libvirthost import LibvirtHost
 from support.ordinaryuser import ordinary_user
@@ -203,19 +202,25 @@ def test_a_bridge_without_leases(options: Options, libvirt_system: LibvirtHost, 
         assert ours.bench.context().resources["address_from"] == "ARP"
 
 
-def test_what_is_missing_is_named(options: Options, libvirt_system: LibvirtHost, tmp_path: Path) -> None:
-    def why(**changes: object) -> PreCreateCheckFailed:
-        driver = LibvirtDriver(replace(options, **changes), Workbench(tmp_path / str(time.monotonic_ns())).context())  # type: ignore[arg-type]
-        with pytest.raises(PreCreateCheckFailed) as failed:
-            driver.pre_create_check()
-        return failed.value
-
-    lost = why(network=("network:lab",), image="beos-5", memory="900g", arch="s390x")
-    for part in ('no network "lab"', '"beos-5"', "900g", "s390x"):
-        assert part in str(lost)
-    none = why(uri="qemu:///system?socket=/nonexistent/sock")
-    assert "does not run" in str(none)
-    assert "libvirt-daemon-system" in none.hint
+def test_macvtap_and_a_folder_by_9p(options: Options, libvirt_system: LibvirtHost, tmp_path: Path) -> None:
+    """A card on a device of this computer, which is a cable into the default network; the guest is found by ARP. Its
+    folder is there for the guests whose kernel has 9p."""
+    LibvirtDriver(options, Workbench(tmp_path / "net").context())._make_networks()
+    bridge = connect(options.uri).networkLookupByName("default").bridgeName()
+    for command in ("add name pymtestin type veth peer name pymtestout", f"set pymtestout up master {bridge}"):
+        subprocess.run(["ip", "link", *command.split()], check=True)
+    subprocess.run(["ip", "link", "set", "pymtestin", "up"], check=True)
+    try:
+        wanted = replace(options, network=("macvtap:pymtestin",), share=(f"{tmp_path}:/data:ro",), share_type="9p")
+        with machine(tmp_path / "m", wanted) as ours:
+            ours.driver.pre_create_check()
+            ours.driver.create()
+            assert ours.bench.context().resources["address_from"] == "ARP"
+            running = ours.driver._require_domain().XMLDesc()
+            assert "<target dev='macvtap" in running
+            assert f"<source dir='{tmp_path}'/>" in running
+    finally:
+        subprocess.run(["ip", "link", "delete", "pymtestin"], check=True)
 
 
 def test_a_machine_that_vanished_is_explained(options: Options, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from pymachine.drivers.base import Context
-from pymachine.drivers.libvirt import domains, networks
+from pymachine.drivers.libvirt import domains, kvm, networks
 from pymachine.drivers.libvirt.domains import Disk, Host
 from pymachine.drivers.libvirt.options import Options
 from pymachine.drivers.libvirt.templating import xml
@@ -41,6 +41,8 @@ def validate(schema: str, text: str) -> None:
         {"share": ("/a <&:/b:ro", "/c:/d"), "extra_disk": ("1g",), "cpu_mode": "host-model"},
         {"share": ("/a:/b:ro",), "share_type": "9p", "machine": "pc"},
         {"arch": "aarch64", "domain_type": "qemu"},
+        {"arch": "riscv64", "domain_type": "qemu", "machine": "virt"},
+        {"seed": "smbios", "firmware": "uefi", "domain_type": "qemu", "nested": True},
     ],
 )
 def test_domains(changes: dict[str, Any], tmp_path: Path) -> None:
@@ -58,7 +60,8 @@ def test_domains(changes: dict[str, Any], tmp_path: Path) -> None:
         Host("x86_64", "Intel"),
         nics,
         disks=disks,
-        folder="/pool",
+        folder="/pool/<&",
+        seed_url="http://192.0.2.1:4000/a-b_c/" if options.seed == "smbios" else "",
         forwards=forwards,
     )
 
@@ -72,3 +75,9 @@ def test_networks_and_pools_and_volumes() -> None:
     validate("storagevol", xml("volume", **values))
     validate("storagevol", xml("volume", **{**values, "backing": "/pool/a&b", "backing_format": "raw", "mode": ""}))
     validate("domainsnapshot", xml("snapshot", name="before <&", disks=[{"device": "vda", "kind": "internal"}]))
+
+
+@pytest.mark.parametrize("arch", ["x86_64", "aarch64"])
+def test_the_trial_of_kvm(arch: str) -> None:
+    validate("domain", xml("trial", name="pymachine-trial-0", guest=kvm.Guest(arch, "q35", "host-passthrough")))
+    validate("domain", xml("trial", name="pymachine-trial-0", guest=kvm.Guest(arch, "virt", "host-model")))

@@ -38,6 +38,11 @@ def test_the_defaults_are_fine() -> None:
         ({"network": ("network:x",), "uri": "qemu:///session"}, "--libvirt-network"),
         ({"share": ("/a:/b",), "uri": "qemu:///session"}, "--libvirt-share-type"),
         ({"share": ("a:/b",)}, "--libvirt-share"),
+        ({"wait": -1}, "--libvirt-wait"),
+        ({"seed": "floppy"}, "--libvirt-seed"),
+        ({"seed": "smbios", "uri": "qemu+ssh://host/system"}, "--libvirt-seed"),
+        ({"seed": "smbios", "network": ("macvtap:eth0",)}, "--libvirt-seed"),
+        ({"seed": "smbios", "network": ("bridge:br0,address=192.0.2.7/24",)}, "--libvirt-seed"),
     ],
 )
 def test_a_wrong_value_is_told_by_its_flag(changes: dict[str, Any], flag: str) -> None:
@@ -74,6 +79,7 @@ def test_networks_are_read() -> None:
         "bridge:br0,address=192.0.2.7",
         "bridge:br0,address=nowhere/24",
         "user,address=192.0.2.7/24",
+        "network:lab,address=2001:db8::7/64",
     ],
 )
 def test_a_wrong_network_is_refused(text: str) -> None:
