@@ -135,6 +135,8 @@ def hint(reason: str) -> str:
     """What to do about well-known reasons; empty for the others."""
     if "kvm" in reason.lower() and ("not available" in reason or "No such file" in reason or "denied" in reason):
         return "without KVM a machine can be emulated, slowly: --libvirt-domain-type qemu"
+    if "virtiofsd" in reason and ("find" in reason or "satisfying" in reason):
+        return "sudo apt-get install virtiofsd   on the libvirt host, or share by --libvirt-share-type 9p"
     if "Permission denied" in reason:
         return "QEMU's user must be able to read the storage pool: every folder above it needs o+x"
     if "Cannot allocate memory" in reason:
