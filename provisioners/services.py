@@ -60,6 +60,17 @@ class Systemd:
         return Run(("systemctl", "reload", paths.ENGINE_UNIT_NAME))
 
 
+_SERVING = (
+    f"c=/run/openrc/options/{paths.ENGINE_SERVICE}/child_pid; first=$(cat $c); i=0; "
+    f"""p=$(sed -n 's|.*"tcp://[^"]*:\\([0-9]*\\)".*|\\1|p' {paths.ENGINE_CONFIG}); p=$(printf %04X "$p"); """
+    'until grep -qs "^ *[0-9]*: [0-9A-F]*:$p [0-9A-F:]* 0A " /proc/net/tcp /proc/net/tcp6; do '
+    '[ "$(cat $c)" = "$first" ] && [ $((i += 1)) -lt 600 ] || exit 1; sleep 0.1; done'
+)
+"""Waits for a minute until the engine listens, as systemd does for its notice: supervise-daemon(8) itself says that a
+service is started when its process is. Fails as soon as that was another process, which means that the first died; its
+number is where service_set_value(3) puts it."""
+
+
 class OpenRC:
     """rc-service(8), rc-update(8)."""
 
@@ -78,9 +89,9 @@ class OpenRC:
         return Run(("rc-update", "add", paths.ENGINE_SERVICE, "default"))
 
     def restart(self) -> Action:
-        # In two steps: some versions' own restart can lose the note that the service is started.
+        """In two steps: some versions' own restart can lose the note that the service is started."""
         service = paths.ENGINE_SERVICE
-        return Run(shell=f"rc-service --ifstarted {service} stop && rc-service {service} start")
+        return Run(shell=f"rc-service --ifstarted {service} stop && rc-service {service} start && {_SERVING}")
 
     def reload(self) -> Action:
         return Run(("rc-service", paths.ENGINE_SERVICE, "reload"))
