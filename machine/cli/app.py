@@ -8,7 +8,7 @@ import sys
 
 import click
 
-from pymachine.machine.cli.command import SETTINGS, two_dashes
+from pymachine.machine.cli.command import SETTINGS, command_at, two_dashes
 from pymachine.machine.cli.commands import ALIASES, COMMANDS
 from pymachine.machine.cli.errors import INTERRUPTED, show_defect, show_error, show_usage_error
 from pymachine.machine.cli.invocation import Invocation
@@ -45,8 +45,9 @@ class Commands(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Long options may have one dash, up to the command's name."""
-        end = next((index for index, arg in enumerate(args) if not arg.startswith("-")), len(args))
-        return super().parse_args(ctx, two_dashes(args[:end], self.get_params(ctx)) + args[end:])
+        params = self.get_params(ctx)
+        end = command_at(args, params)
+        return super().parse_args(ctx, two_dashes(args[:end], params) + args[end:])
 
 
 def unknown_command(name: str) -> MachineError:

@@ -61,6 +61,15 @@ def two_dashes(args: list[str], params: list[click.Parameter]) -> list[str]:
     return [part for arg in args[:end] for part in _spell(arg, names)] + args[end:]
 
 
+def command_at(args: list[str], params: list[click.Parameter]) -> int:
+    """Where the command's name is: the first word that is neither an option nor the value of one."""
+    valued = {name for param in params if isinstance(param, click.Option) and not param.is_flag for name in param.opts}
+    index = 0
+    while index < len(args) and args[index].startswith("-"):
+        index += 2 if args[index] in valued or f"-{args[index]}" in valued else 1
+    return min(index, len(args))
+
+
 def _spell(arg: str, names: set[str]) -> list[str]:
     name, separator, value = arg.partition("=")
     if not name.startswith("-") or name.startswith("--"):

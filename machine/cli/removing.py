@@ -11,7 +11,7 @@ from pymachine.machine.cli.errors import Interrupted
 from pymachine.machine.cli.invocation import current
 from pymachine.machine.cli.prompt import confirmed
 from pymachine.machine.client import Client
-from pymachine.machine.errors import MachineError
+from pymachine.machine.errors import MachineError, MachineNotFound
 from pymachine.machine.events import relay
 from pymachine.machine.operations.report import Report
 from pymachine.machine.operations.together import together
@@ -56,7 +56,7 @@ def _remove(client: Client, name: str, report: Report, *, force: bool) -> None:
         if not force:
             raise failure from error
         print(failure, file=sys.stderr)
-        if name in client.names():
+        if isinstance(error, MachineNotFound) or name in client.names():
             print(f'Can\'t remove "{name}"', file=sys.stderr)
             return
     report.say(f"Successfully removed {name}")

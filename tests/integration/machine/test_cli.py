@@ -187,6 +187,11 @@ def test_environment_variables_are_defaults_of_create(program: Program) -> None:
     assert (engine["RegistryMirror"], engine["InstallURL"]) == (["http://a", "http://b"], "http://i")
 
 
+def test_one_dash_flags_after_those_with_values(program: Program) -> None:
+    assert program.ok("-tls-ca-cert", "/x", "-native-ssh", "ls", "-q") == ""
+    assert program.run("-github-api-token", "ls", "-bugsnag-api-token", "no-report", "ls", "-q").returncode == 0
+
+
 def test_one_dash_flags(program: Program) -> None:
     program.ok("create", "-driver", "none", "-none-url", URL, "-engine-label=a=b", "m")
 
@@ -369,6 +374,8 @@ def test_forced_removal_of_what_is_not_there_exits_0(program: Program) -> None:
 
     assert done.returncode == 0
     assert 'Error removing host "nope"' in done.stderr
+    assert done.stderr.endswith('Can\'t remove "nope"\n')
+    assert "Successfully" not in done.stdout
 
 
 def test_a_damaged_record_needs_force(program: Program) -> None:
