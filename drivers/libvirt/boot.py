@@ -1,4 +1,4 @@
-"""Wait for a machine that was started: for its address, then for its SSH server."""
+"""Start a machine and wait for its address, then for its SSH server; stop it and wait until it is off."""
 
 from __future__ import annotations
 
@@ -13,6 +13,9 @@ from pymachine.drivers.libvirt.connection import libvirt
 from pymachine.machine.errors import DeadlineExceeded, DriverError
 
 PAUSE = 0.5
+OFF_PAUSE = 0.2
+ASK_AGAIN_SECONDS = 5.0
+"""A guest that is just booting does not hear the power button."""
 CONNECT_SECONDS = 3.0
 BANNER_SECONDS = 10.0
 """QEMU's own network takes a connection for the guest at once, and the guest may be long in answering."""
@@ -29,6 +32,22 @@ def power_on(domain: Any, report: Callable[[str], None]) -> None:
         except libvirt().libvirtError:
             if not domain.isActive():  # else another start was quicker
                 raise
+
+
+def power_off(domain: Any, timeout: float, console: Callable[[], str], remedy: str) -> None:
+    """Press the power button until the machine is off. Raises `DeadlineExceeded` with the *remedy*."""
+    deadline, asked = time.monotonic() + timeout, 0.0
+    while domain.isActive():
+        now = time.monotonic()
+        if now > deadline:
+            stage = "waiting for the machine to power off"
+            raise DeadlineExceeded(stage, timeout, last_error=console(), look_at=remedy)
+        if domains.state(domain) is State.PAUSED:
+            domain.resume()  # a paused guest does not hear the button
+        if now - asked > ASK_AGAIN_SECONDS:
+            domains.ask_to_stop(domain)
+            asked = now
+        time.sleep(OFF_PAUSE)
 
 
 def wait_for_address(domain: Any, macs: Sequence[str], deadline: float, console: Callable[[], str]) -> addresses.Found:

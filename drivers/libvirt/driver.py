@@ -35,13 +35,10 @@ from pymachine.drivers.libvirt.options import Nic
 from pymachine.drivers.libvirt.snapshots import Inside
 from pymachine.drivers.libvirt.snapshots import of as snapshots_of
 from pymachine.drivers.libvirt.storage import Storage
-from pymachine.machine.errors import DeadlineExceeded, DriverError
+from pymachine.machine.errors import DriverError
 from pymachine.machine.ssh.base import SSHEndpoint
 
 ENGINE_PORT = 2376
-ASK_AGAIN_SECONDS = 5.0
-"""A guest that is just booting does not hear the power button."""
-KILL_SECONDS = 30.0
 CONSOLE_TAIL = 2000
 """Bytes of the console that are quoted when something fails."""
 RESOURCES = ("address", "address_from", "image", "domain", "forwards", "clone_of")
@@ -118,25 +115,10 @@ class LibvirtDriver(Driver):
     def stop(self) -> None:
         """Press the power button and wait; fine when stopped. Raises `DeadlineExceeded` when it does not go."""
         domain = self._domain()
-        if domain is None:
-            return
-        deadline, asked = time.monotonic() + self.context.timeout, 0.0
-        with told("stopping the machine"):
-            while domain.isActive():
-                now = time.monotonic()
-                if now > deadline:
-                    raise DeadlineExceeded(
-                        "waiting for the machine to power off",
-                        self.context.timeout,
-                        last_error=self._console_end(),
-                        look_at=f"pymachine kill {self.context.name} stops it at once",
-                    )
-                if domains.state(domain) is State.PAUSED:
-                    domain.resume()  # a paused guest does not hear the button
-                if now - asked > ASK_AGAIN_SECONDS:
-                    domains.ask_to_stop(domain)
-                    asked = now
-                time.sleep(0.2)
+        if domain is not None:
+            remedy = f"pymachine kill {self.context.name} stops it at once"
+            with told("stopping the machine"):
+                boot.power_off(domain, self.context.timeout, self._console_end, remedy)
 
     def kill(self) -> None:
         """Cut the power; fine when stopped."""

@@ -230,4 +230,5 @@ def test_a_refused_connection_names_the_remedy(reason: str, remedy: str) -> None
 def test_known_failures_have_a_hint() -> None:
     assert "--libvirt-domain-type qemu" in hint("Could not access KVM kernel module: No such file or directory")
     assert "o+x" in hint("Could not open '/x': Permission denied")
+    assert "apt-get install virtiofsd" in hint("operation failed: Unable to find a satisfying virtiofsd")
     assert hint("something else") == ""
