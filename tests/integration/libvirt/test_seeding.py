@@ -99,7 +99,7 @@ def test_a_network_on_which_this_computer_has_no_address_is_told(monkeypatch: py
     def run(*_: Any) -> type[Nothing]:
         return Nothing
 
-    monkeypatch.setattr(seeding.host, "run", run)
+    monkeypatch.setattr("pymachine.drivers.local.host.run", run)
     with pytest.raises(DriverError, match='no address on "br0"') as lost:
         seeding.new_url(None, Nic("bridge", "br0"))
     assert "--libvirt-seed disk" in lost.value.hint
