@@ -5,6 +5,8 @@
 SHELL := /bin/bash
 export PATH := $(CURDIR)/.cache/tools/bin:$(PATH):/usr/sbin:/sbin
 PYTEST ?= .venv/bin/pytest
+# What runs on other systems than Linux too.
+CLIENT := $(addprefix -p pymachine.,machine store provisioners drivers.generic drivers.none drivers.amazonec2)
 
 .PHONY: help setup demo test unit lint format bench clean
 
@@ -32,6 +34,7 @@ lint:
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
+	for system in win32 darwin; do .venv/bin/mypy --platform $$system $(CLIENT) || exit; done
 
 format:
 	.venv/bin/ruff check --fix .

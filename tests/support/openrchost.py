@@ -11,7 +11,7 @@ PACKAGES = ("openrc", "librc1t64", "libeinfo1", "busybox-static")
 INSTALL = f"""set -e
 apt-get -qq update
 cd /tmp; apt-get -qq download {" ".join(PACKAGES)}
-dpkg -i --force-depends --force-conflicts --force-confnew {" ".join(f"{name}_*.deb" for name in PACKAGES)} >/dev/null 2>&1
+dpkg -i --force-depends --force-conflicts --force-confnew {" ".join(f"{name}_*" for name in PACKAGES)} >/dev/null 2>&1
 rm ./*.deb
 """
 """By dpkg, since apt would not have openrc beside systemd."""
