@@ -15,7 +15,7 @@ from pathlib import Path
 from pymachine.machine.errors import MachineError
 from pymachine.store.portable import open_file, publish, replace, set_mode, sync_directory
 
-__all__ = ["create_file", "make_directory", "replace_file", "storage_errors", "sync_directory"]
+__all__ = ["create_file", "make_directory", "replace_file", "storage_errors", "sweep", "sync_directory"]
 
 _HINTS = {
     errno.ENOSPC: "free some space; nothing that was stored before is harmed",
@@ -68,6 +68,16 @@ def create_file(path: Path, content: bytes, *, mode: int = 0o600) -> None:
     with _temporary(path, content, mode) as temporary:
         publish(temporary, path)
     sync_directory(path.parent)
+
+
+def sweep(path: Path) -> None:
+    """Remove what killed processes left of writing *path*. Only for who alone may write it."""
+    with contextlib.suppress(FileNotFoundError):
+        for name in os.listdir(path.parent):
+            head, _, end = name.rpartition(".")
+            if head == f".{path.name}" and len(end) == 16:
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(path.parent / name)
 
 
 @contextlib.contextmanager

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pymachine.machine.errors import CertificateError, MachineError
-from pymachine.store.atomic import replace_file, storage_errors, sync_directory
+from pymachine.store.atomic import replace_file, storage_errors, sweep, sync_directory
 from pymachine.store.schema import read_file
 
 if TYPE_CHECKING:
@@ -73,8 +73,10 @@ class PairFiles:
             self._spread(certificate, key)
 
     def recover(self) -> None:
-        """Finish what a crash interrupted."""
+        """Finish what a crash interrupted, and remove what it had not written whole. As `save`, for one at a time."""
         with storage_errors("cannot write", self.cert), contextlib.suppress(FileNotFoundError):
+            for path in (self.pending, self.key, self.cert):
+                sweep(path)
             content = read_file(self.pending)
             end = content.index(_END) + len(_END)
             self._spread(content[:end], content[end:])

@@ -114,7 +114,7 @@ def killer() -> Killer:
 def attempt(program: Program, number: int, *args: str, only: str = "", seen: Collection[str] | None = None) -> Attempt:
     """Run the program up to point *number* (from 1; 0: to its end) of those whose names begin with *only*, or up to
     the first one that is not among those *seen*."""
-    where = {"number": number, "only": only, "seen": None if seen is None else list(seen)}
+    where: dict[str, Any] = {"number": number, "only": only, "seen": None if seen is None else list(seen)}
     return killer().run(["-s", str(program.store), *args], environment(program.env), **where)
 
 

@@ -99,6 +99,7 @@ class Rig:
             assert weakness(pair, ca) == "", (after, files.cert)
             assert not files.is_pending(), (after, files.cert)
         assert server_certificate_fits(directory, [self.address], ca=certs / "ca.pem") == "", after
+        assert [path.name for path in (*certs.glob(".*"), *directory.glob(".*server*"))] == [], after
         for name in ("ca.pem", "cert.pem", "key.pem"):
             assert (directory / name).read_bytes() == (certs / name).read_bytes(), after
         for name in ("ca.pem", "server.pem", "server-key.pem"):

@@ -22,12 +22,13 @@ def machines(program: Program) -> dict[str, str]:
 
 
 def check_certificates(program: Program) -> None:
-    """The store has one good CA with a good client certificate, and the machine's copies are these."""
+    """The store has one good CA and client certificate and nothing beside them, and the machine's copies are these."""
     certs = program.store / "certs"
     ca, client = ca_files(certs).load(), client_files(certs).load()
     assert ca is not None
     assert client is not None
     assert (weakness(ca), weakness(client, ca)) == ("", "")
+    assert sorted(path.name for path in certs.iterdir()) == ["ca-key.pem", "ca.pem", "cert.pem", "key.pem"]
     for name in ("ca.pem", "cert.pem", "key.pem"):
         assert (program.store / "machines" / "m" / name).read_bytes() == (certs / name).read_bytes()
 

@@ -23,8 +23,8 @@ class TestContract(DriverContract):
     timeout = 60.0
 
     def _moments(self) -> Iterator[int]:
-        """Some of them: root's driver, which does the work, is held to all in its own contract test."""
-        yield from range(2, MOST_MOMENTS, 4)
+        """Some of them: test_crash.py kills client and helper at all, and root's driver has a contract test too."""
+        yield from range(2, MOST_MOMENTS, 8)
 
     def new_driver(self, context: Context) -> Driver:
         return LocalDriver(Options(), context)

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -37,7 +38,7 @@ class Rig:
 
     def run(self, *args: str, seen: Collection[str] | None = None) -> Attempt:
         """The client up to the first point that was not *seen*, or to its end; on the host, while a command runs."""
-        where = {} if seen is None else {"but": "ssh before", "seen": list(seen)}
+        where: dict[str, Any] = {} if seen is None else {"but": "ssh before", "seen": list(seen)}
         return self.killer.run(["-s", str(self.user.store), *args], self.user.environment(), **where)
 
     def run_helper(self, *args: str, seen: Collection[str]) -> Attempt:
