@@ -72,7 +72,8 @@ def find(name: str, path: str) -> str:
 def _check_executable(path: str) -> None:
     mode = os.stat(path).st_mode
     if stat.S_ISDIR(mode):
-        raise IsADirectoryError(errno.EISDIR, "is a directory", path)
+        # The kernel's own word is the second (execve(2)), and the one by which docker CLIs before 23.0 exit with 126.
+        raise IsADirectoryError(errno.EISDIR, "is a directory: permission denied", path)
     if not os.access(path, os.X_OK, effective_ids=True):
         raise PermissionError(errno.EACCES, "permission denied", path)
 

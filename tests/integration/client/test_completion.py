@@ -19,7 +19,7 @@ LINES = {
     "context rm we": {"web-1", "web-2"},
     "stop web-1 ": {"db", "web-1", "web-2"},
     "env --un": {"--unset"},
-    "env --shell ": {"sh", "fish", "powershell", "cmd", "tcsh", "emacs"},
+    "env --shell ": {"sh", "fish", "powershell", "cmd", "tcsh", "emacs", "elvish"},
     "create --driver n": {"none"},
     "create -d none --none-u": {"--none-url"},
     "ssh d": {"db"},

@@ -124,7 +124,7 @@ def test_nothing_is_left_on_the_host(box: Box) -> None:
     [
         (("nosuch",), {}, 'exec: "nosuch": executable file not found in $PATH: unknown', 127),
         (("/nosuch",), {}, 'exec: "/nosuch": stat /nosuch: no such file or directory: unknown', 127),
-        (("/etc",), {}, 'exec: "/etc": is a directory: unknown', 126),
+        (("/etc",), {}, 'exec: "/etc": is a directory: permission denied: unknown', 126),
         (("/etc/passwd",), {}, 'exec: "/etc/passwd": permission denied: unknown', 126),
         ((), {}, "no command specified", 128),
         (("a\0b",), {}, "embedded null byte", 128),
