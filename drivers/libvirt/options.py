@@ -44,7 +44,7 @@ class Options:
     extra_disk: tuple[str, ...] = option((), "size of a further, empty disk", env="LIBVIRT_EXTRA_DISK", metavar="SIZE")
     domain_type: str = option(
         "kvm",
-        "kvm, qemu for (slow) software emulation, or auto: kvm where it works, else qemu",
+        "how guests run: kvm, qemu for (slow) software emulation, or auto for kvm where it works",
         env="LIBVIRT_DOMAIN_TYPE",
     )
     cpu_mode: str = option(
