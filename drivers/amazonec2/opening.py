@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from pymachine.drivers.amazonec2 import firewall
+from pymachine.drivers.amazonec2 import firewall, sharing
 from pymachine.drivers.amazonec2.cloud import Cloud
 from pymachine.drivers.amazonec2.faults import Refused
 from pymachine.drivers.amazonec2.options import Options
@@ -26,7 +26,9 @@ def follow_caller(cloud: Cloud, options: Options, context: Context, planned: Seq
     if not group or options.allow_from or options.private():
         return
     try:
-        wanted = firewall.sources(options, ())
+        with sharing.making(cloud):  # machines that are started at once ask once
+            question = ("address", options.address_service, options.ipv6)
+            wanted = sharing.find_out(cloud, question, lambda: firewall.sources(options, ()))
     except DriverError as error:
         context.report(f"The security group stays as it is: {error}")
         return

@@ -46,6 +46,14 @@ def test_what_else_serves_on_the_host_is_read() -> None:
     assert (facts.owner, facts.engine_config, facts.selinux) == ({"store": "s"}, {}, "Enforcing")
 
 
+def test_who_logged_in_and_whether_the_socket_is_his_is_read() -> None:
+    facts = parse_facts("==login==\nubuntu\n==groups==\nubuntu adm docker\n==end==\n")
+    assert (facts.login, facts.login_in_group) == ("ubuntu", True)
+    other = parse_facts("==login==\nadmin\n==groups==\nadmin docker-registry\n==end==\n")
+    assert (other.login, other.login_in_group) == ("admin", False)
+    assert parse_facts("==login==\n\n==groups==\n\n==end==\n").login == ""
+
+
 def test_what_cannot_be_installed_or_is_not_in_the_kernel_is_read() -> None:
     facts = parse_facts("==sealed==\nsealed\n==lacks-addrtype==\nlacking\n==end==\n")
 
