@@ -6,6 +6,7 @@ pycdlib's modules (the extra ``pymachine[libvirt]``) are imported by this packag
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -16,6 +17,8 @@ __all__ = ["LibvirtDriver"]
 
 def __getattr__(name: str) -> Any:
     if name == "LibvirtDriver":
+        if sys.platform == "win32":
+            raise ImportError("it is for Linux and macOS, where libvirt's library is; on Windows, run it in WSL 2")
         from pymachine.drivers.libvirt.driver import LibvirtDriver
 
         return LibvirtDriver

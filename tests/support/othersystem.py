@@ -30,6 +30,7 @@ from types import ModuleType
 LIBRARIES = (
     *("asyncio", "concurrent.futures", "ctypes", "getpass", "http.client", "ipaddress", "json", "logging", "shutil"),
     *("pty", "select", "selectors", "ssl", "subprocess", "tarfile", "tempfile", "threading", "uuid", "zipfile"),
+    *("boto3", "botocore.config", "botocore.session", "urllib.request", "xml.etree.ElementTree", "zoneinfo"),
     *("click", "click.testing", "filelock", "jinja2", "paramiko", "importlib.metadata"),
     *("cryptography.x509", "cryptography.hazmat.primitives.asymmetric.ed25519"),
     *("cryptography.hazmat.primitives.asymmetric.ec", "cryptography.hazmat.primitives.serialization"),

@@ -53,6 +53,8 @@ RUNS: dict[str, tuple[str, ...]] = {
     "image build": ("image", "build"),
     "create generic": ("create", "-d", "generic", *HOST, "host"),
     "start linux": ("start", "linux"),
+    "create cloud": ("create", "-d", "amazonec2", "--amazonec2-endpoint", "http://127.0.0.1:1", "cloud"),
+    "create virtual": ("create", "-d", "libvirt", "--libvirt-uri", "qemu+unix:///system?socket=/nonexistent", "vm"),
     "rm generic": ("rm", "-f", "host"),
     "ls at last": ("ls", "-q"),
     "version": ("version",),
@@ -88,7 +90,8 @@ def told(system: str, place: Path) -> list[Run]:
     """Do all `RUNS`; those called first in a store of their own."""
     stores = {True: str(place / "first"), False: str(place / "store")}
     argvs = [["-s", stores[name.startswith("first ")], *argv] for name, argv in RUNS.items()]
-    env = environment({"PYTHONPATH": str(ROOT / "tests"), "HOME": str(place), "MACHINE_DRIVER": "none"})
+    cloud = {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x", "AWS_REGION": "eu-west-1"}
+    env = environment({"PYTHONPATH": str(ROOT / "tests"), "HOME": str(place), "MACHINE_DRIVER": "none", **cloud})
     return run_there(system, argvs, env)
 
 
@@ -156,6 +159,18 @@ def test_generic_comes_as_far_as_ssh(runs: dict[str, Run]) -> None:
     assert "while connecting to 127.0.0.1 port 1: Connection refused" in runs["create generic"].stderr
 
 
+def test_clouds_are_asked(runs: dict[str, Run]) -> None:
+    assert runs["create cloud"].code == 3
+    assert 'Could not connect to the endpoint URL: "http://127.0.0.1:1/"' in runs["create cloud"].stderr
+
+
+def test_libvirt_is_where_its_library_is(runs: dict[str, Run]) -> None:
+    """On Windows the one line says for whom it is, on macOS that there is no libvirt, or no module for it."""
+    assert runs["create virtual"].code in (1, 3)
+    first = runs["create virtual"].stderr.splitlines()[0]
+    assert "it is for Linux and macOS" in first or "libvirt does not run here" in first or "pymachine[libvirt]" in first
+
+
 def test_machines_of_a_linux_computer_can_be_seen(runs: dict[str, Run]) -> None:
     """In a store that is shared; what is to be done there is said."""
     assert "linux" in runs["ls"].stdout
@@ -172,7 +187,8 @@ def client_modules() -> Iterator[Path]:
     for folder in ("machine", "store", "provisioners"):
         yield from sorted((ROOT / folder).rglob("*.py"))
     yield from sorted((ROOT / "drivers").glob("*.py"))
-    yield from sorted((ROOT / "drivers/generic").glob("*.py"))
+    for driver in ("amazonec2", "generic"):
+        yield from sorted((ROOT / "drivers" / driver).glob("*.py"))
     yield ROOT / "drivers/local/__init__.py"
     yield ROOT / "drivers/local/elsewhere.py"
     yield ROOT / "drivers/local/endpoint.py"
