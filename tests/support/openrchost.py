@@ -8,12 +8,11 @@ from __future__ import annotations
 from support.localmachine import LocalMachine
 
 PACKAGES = ("openrc", "librc1t64", "libeinfo1", "busybox-static")
-INSTALL = f"""set -e
-apt-get -qq update
-cd /tmp; apt-get -qq download {" ".join(PACKAGES)}
-dpkg -i --force-depends --force-conflicts --force-confnew {" ".join(f"{name}_*" for name in PACKAGES)} >/dev/null 2>&1
-rm ./*.deb
-"""
+INSTALL = (
+    "apt-get -qq update",
+    f"cd /tmp && apt-get -qq download {' '.join(PACKAGES)}",
+    "cd /tmp && dpkg -i --force-depends --force-conflicts --force-confnew ./*.deb >/dev/null 2>&1 && rm ./*.deb",
+)
 """By dpkg, since apt would not have openrc beside systemd."""
 NETWORK = """#!/sbin/openrc-run
 depend() { provide net; }
@@ -57,7 +56,8 @@ sync
 
 def become_openrc(machine: LocalMachine) -> None:
     """Change the running machine and boot it anew."""
-    machine.ssh(INSTALL)
+    for command in INSTALL:
+        machine.ssh(command)
     address, gateway, hardware = machine.ssh(
         "ip -o -4 address show host0 | awk '{print $4}'; ip route show default | awk '{print $3}';"
         "cat /sys/class/net/host0/address"
