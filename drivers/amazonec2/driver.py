@@ -361,16 +361,21 @@ class AmazonEC2Driver(Driver):
 
     def _hidden_instances(self) -> list[Belonging]:
         """Instances that were launched so short a time ago that they are not found by their tags yet."""
-        known = self._instance_id() and self._look()  # the one instance there can be
-        seconds = SETTLE_SECONDS if self.context.journal.facts().get("way") and not known else 0.0
-        return list(settled(self._launched, self.cloud, seconds))
+        seconds = SETTLE_SECONDS if self.context.journal.facts().get("way") else 0.0
+        for found in settled(self._launched, self.cloud, seconds):
+            return list(found)
+        return []
 
-    def _launched(self) -> list[Belonging]:
-        """The instances of the machine: by its tag, and the one on record."""
+    def _launched(self) -> tuple[list[Belonging], ...]:
+        """The instances of the machine, by its tag or else the one on record; in a tuple, which is empty as long as
+        none is to be seen, not even one that was terminated."""
         kinds = tuple(kind for kind in belongings.KINDS if kind.name == "instance")
-        found = belongings.find(self.cloud, tags.of_machine(self.context.machine_id), kinds)
-        recorded = self._instance_id()
-        if recorded and not found and instances.name_of_state(self._look()) != "terminated":
-            context = self.context
-            found = [Belonging("instance", recorded, context.machine_id, context.name, context.store_id)]
-        return found
+        if found := belongings.find(self.cloud, tags.of_machine(self.context.machine_id), kinds):
+            return (found,)
+        recorded, context = self._instance_id(), self.context
+        seen = self._look() if recorded else None
+        if seen is None:
+            return ()
+        if instances.name_of_state(seen) == "terminated":
+            return ([],)
+        return ([Belonging("instance", recorded, context.machine_id, context.name, context.store_id)],)

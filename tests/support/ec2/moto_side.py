@@ -30,7 +30,7 @@ def quicken() -> None:
         few.tags.update({identity: self.tags[identity] for identity in ids if identity in self.tags})
         return slow(few, filters)
 
-    TagBackend.describe_tags = describe_tags  # type: ignore[method-assign]
+    TagBackend.describe_tags = describe_tags
 
 
 def backends() -> list[Any]:
@@ -62,7 +62,7 @@ def add_spot_request(identity: str, kind: str, tags: dict[str, str]) -> None:
     launched = instance(identity)
     assert launched is not None
 
-    class Request(SpotInstanceRequest):
+    class Request(SpotInstanceRequest):  # type: ignore[misc]
         def launch_instance(self) -> Any:
             return launched
 
