@@ -12,18 +12,24 @@ import re
 import statistics
 import subprocess
 import tempfile
+import time
 import uuid
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from time import perf_counter
 
 from bench.peervm import SIZES, connection, list_domains, virt_install
 from bench.report import alternate, columns, header, row
+from pymachine.drivers.libvirt.images.library import VMImage
+from pymachine.drivers.libvirt.options import Options
+from pymachine.drivers.libvirt.storage import Storage
+from pymachine.drivers.options import to_json
+from pymachine.store.base import Record
+from pymachine.store.file import FileStore
 from support.libvirthost import LibvirtHost, available, libvirt_host
 from support.program import Program, environment
 
-DOMAINS, CLONES, AT_ONCE = 100, 10, 2
+DOMAINS, CLONES = 100, 10
 BOOT = 1800.0
 
 
@@ -39,7 +45,7 @@ def main(samples: int = 3) -> None:
     with libvirt_host() as host, host.entered(), tempfile.TemporaryDirectory(prefix="pymachine-bench-") as place:
         program = _program(host, Path(place), image.name)
         if "create" in parts:
-            _compare(program, host, image.path, samples)
+            _compare(program, host, image, samples)
         if "clones" in parts:
             _clones(program)
         if "ls" in parts:
@@ -55,33 +61,43 @@ def _program(host: LibvirtHost, place: Path, image: str) -> Program:
         "LIBVIRT_CPUS": SIZES.cpus,
         "LIBVIRT_MEMORY": f"{SIZES.memory}m",
         "LIBVIRT_DISK": f"{SIZES.disk}g",
-        "LIBVIRT_POOL": "bench",
-        "LIBVIRT_POOL_PATH": str(host.pool / "bench"),
+        "LIBVIRT_POOL": _options(host).pool,
+        "LIBVIRT_POOL_PATH": _options(host).pool_path,
     }
     return Program(place / "store", env)
 
 
-def _compare(program: Program, host: LibvirtHost, image: Path, samples: int) -> None:
-    """One create beforehand brings the image into the pool, as the peer's disk has it in its backing file."""
+def _compare(program: Program, host: LibvirtHost, image: VMImage, samples: int) -> None:
+    """In turn; the image is in the pool before, as the peer has it for its disk's backing file."""
+    _fill_pool(host, image)
     stages: list[list[tuple[str, float]]] = []
-    number = iter(range(samples + 1))
 
-    def ours() -> float:
-        name = f"bench-{next(number)}"
+    def ours(name: str) -> float:
         seen = list(_create(program, "create", "--timeout", str(BOOT), name))
         seen.append(("docker ps answers", seen[-1][1] + _docker_ps(program, name)))
         program.ok("rm", "-f", "-y", name)
         stages.append(seen)
         return next(at for text, at in seen if text == "SSH answers")
 
-    def theirs() -> float:
-        return virt_install(host, image, BOOT)
-
     header(f"create from a cached image, software emulation (medians of {samples})")
     columns("pymachine", "virt-install")
-    row("create -> SSH answers", alternate(samples, ours, theirs), "s", 1)
+    mine, other = [], []
+    for number in range(samples):
+        mine.append(ours(f"bench-{number}"))
+        other.append(virt_install(host, image.path, BOOT))
+    row("create -> SSH answers", (mine, other), "s", 1)
     header("pymachine create, its stages (medians, seconds since the start; in brackets since the stage before)")
-    _print_stages(stages[1:])
+    _print_stages(stages)
+
+
+def _fill_pool(host: LibvirtHost, image: VMImage) -> None:
+    storage = Storage(connection(host), _options(host))
+    storage.ensure()
+    storage.base(image, lambda line: None, time.monotonic() + BOOT)
+
+
+def _options(host: LibvirtHost) -> Options:
+    return Options(uri=host.uri, pool="bench", pool_path=str(host.pool / "bench"))
 
 
 def _print_stages(runs: list[list[tuple[str, float]]]) -> None:
@@ -120,10 +136,10 @@ def _docker_ps(program: Program, name: str) -> float:
 
 
 def _clones(program: Program) -> None:
-    """Ten copies of one stopped machine, two at a time, each to an engine that answers."""
+    """Ten copies of one stopped machine, one after the other (each holds the original), to an engine that answers."""
     program.ok("create", "--timeout", str(BOOT), "original", timeout=BOOT)
     program.ok("stop", "original", timeout=BOOT)
-    header(f"{CLONES} clones, {AT_ONCE} at a time, software emulation")
+    header(f"{CLONES} clones, software emulation")
     start = perf_counter()
 
     def clone(number: int) -> dict[str, float]:
@@ -134,8 +150,7 @@ def _clones(program: Program) -> None:
         return seen
 
     addresses: set[str] = set()
-    with ThreadPoolExecutor(AT_ONCE) as threads:
-        runs = list(threads.map(clone, range(CLONES)))
+    runs = [clone(number) for number in range(CLONES)]
     ssh = [run["SSH answers"] for run in runs]
     done = [run["clone is done"] for run in runs]
     print(f"  {perf_counter() - start:7.1f} s in all; addresses: {len(addresses)}")
@@ -146,17 +161,12 @@ def _clones(program: Program) -> None:
 
 def _many(program: Program, host: LibvirtHost, samples: int = 7) -> None:
     """Domains that are defined and off, with a record each."""
-    from pymachine.drivers.libvirt.options import Options
-    from pymachine.drivers.options import to_json
-    from pymachine.store.base import Record
-    from pymachine.store.file import FileStore
-
     ours, store = connection(host), FileStore(program.store)
     for number in range(DOMAINS):
         machine_id = str(uuid.uuid4())
         text = f"<domain type='qemu'><name>d{number}</name><uuid>{machine_id}</uuid><memory>1024</memory>"
         ours.defineXML(f"{text}<os><type>hvm</type></os></domain>")
-        options = to_json(Options(uri=host.uri))
+        options = to_json(_options(host))
         record = Record(f"d{number}", machine_id, "libvirt", "2026-01-01T00:00:00Z", "ready", options)
         record.resources = {"address": "192.0.2.1", "domain": f"d{number}"}
         store.create(record)

@@ -24,6 +24,9 @@ from pathlib import Path
 
 from support.ec2.netns import Namespace
 
+CAPABILITIES = "var/cache/libvirt/qemu/capabilities"
+KNOWN = Path(__file__).resolve().parents[2] / ".cache" / "libvirt-capabilities"
+"""What libvirt has found out of QEMU, which takes it long; it looks itself whether that still holds."""
 OVERLAID = ("/etc/libvirt", "/var/lib/libvirt", "/var/cache/libvirt", "/var/log/libvirt", "/run/libvirt")
 QEMU_CONF = (
     'security_driver = "none"\ncgroup_controllers = []\nnamespaces = []\nremember_owner = 0\nseccomp_sandbox = 0\n'
@@ -72,6 +75,8 @@ def libvirt_host(user: str = "root") -> Iterator[LibvirtHost]:
     try:
         for name in (*OVERLAID, "cgroup", "sockets", "pool"):
             (folder / name.strip("/")).mkdir(parents=True)
+        if KNOWN.is_dir():
+            shutil.copytree(KNOWN, folder / CAPABILITIES)
         (folder / "etc/libvirt/qemu.conf").write_text(f'user = "{user}"\ngroup = "{user}"\n{QEMU_CONF}')
         (folder / "libvirtd.conf").write_text(
             f'unix_sock_dir = "{folder}/sockets"\nauth_unix_rw = "none"\nauth_unix_ro = "none"\nlog_level = 3\n'
@@ -130,6 +135,8 @@ def _end(host: LibvirtHost) -> None:
     for pid in members(namespaces):
         os.kill(pid, signal.SIGKILL)
     host.namespace.close()
+    if not KNOWN.is_dir() and (host.folder / CAPABILITIES).is_dir():
+        shutil.copytree(host.folder / CAPABILITIES, KNOWN)
     forget(host.folder)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from pymachine.drivers.libvirt.images.library import VMImage
 from support.libvirthost import LibvirtHost, available, libvirt_host
 from support.tinyvm import tiny_image_of
 
@@ -48,13 +49,19 @@ def pytest_runtest_teardown() -> Generator[None, None, None]:
 
 
 @pytest.fixture(scope="session")
-def debian_image() -> str:
-    """The name of an image of Debian with cloud-init, built once and kept for later runs (a minute)."""
+def built_image() -> VMImage:
+    """An image of Debian with cloud-init, built once and kept for later runs (a minute)."""
     if os.geteuid() != 0 or not available():
         pytest.skip("needs root, libvirtd and QEMU (scripts/setup --tests)")
     from pymachine.drivers.libvirt.images.build import build
 
-    return build("debian-12", report=print).name
+    return build("debian-12", report=print)
+
+
+@pytest.fixture(scope="session")
+def debian_image(built_image: VMImage) -> str:
+    """Its name."""
+    return built_image.name
 
 
 @pytest.fixture(scope="session")
@@ -72,15 +79,11 @@ def libvirt_system(debian_image: str) -> Iterator[LibvirtHost]:
 
 
 @pytest.fixture(scope="session")
-def tiny_image(debian_image: str, libvirt_system: LibvirtHost) -> str:
+def tiny_image(built_image: VMImage, libvirt_system: LibvirtHost) -> str:
     """The path of the tiny image, in a folder of its own that ends with the libvirt."""
-    from pymachine.drivers.libvirt.images.library import Library
-
-    source = Library().find(debian_image)
-    assert source is not None
     folder = libvirt_system.folder / "tiny"
     folder.mkdir()
-    return shutil.copy(tiny_image_of(source), folder)
+    return shutil.copy(tiny_image_of(built_image), folder)
 
 
 @pytest.fixture(scope="module")
