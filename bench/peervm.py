@@ -69,7 +69,7 @@ def _command(host: LibvirtHost, name: str, disk: Path, seed: Path) -> list[str]:
         "virt-install",
         *("--connect", host.uri, "--name", name, "--import", "--noautoconsole", "--graphics", "none"),
         *("--memory", str(SIZES.memory), "--vcpus", SIZES.cpus, "--virt-type", "qemu", "--machine", "q35"),
-        *("--cpu", "maximum", "--osinfo", "detect=on,require=off", "--network", "network=default"),
+        *("--cpu", "mode=maximum", "--osinfo", "detect=on,require=off", "--network", "network=default"),
         *("--disk", f"path={disk}", "--disk", f"path={seed},device=disk,bus=virtio,format=raw,readonly=on"),
         *("--sysinfo", "system.serial=ds=nocloud"),
     ]

@@ -83,7 +83,7 @@ def tiny_image(built_image: VMImage, libvirt_system: LibvirtHost) -> str:
     """The path of the tiny image, in a folder of its own that ends with the libvirt."""
     folder = libvirt_system.folder / "tiny"
     folder.mkdir()
-    return shutil.copy(tiny_image_of(built_image), folder)
+    return str(shutil.copy(str(tiny_image_of(built_image)), folder))
 
 
 @pytest.fixture(scope="module")

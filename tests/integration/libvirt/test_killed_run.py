@@ -26,7 +26,16 @@ def test_a_killed_run_leaves_nothing(tiny_image: str, tmp_path: Path) -> None:
     del tiny_image  # but made, so that the run begins with the boot
     links = _links()
     with open(tmp_path / "log", "wb") as log:
-        command = [ROOT / "scripts/sandbox", sys.executable, "-m", "pytest", "-q", "--basetemp", tmp_path / "run", CASE]
+        command = [
+            str(ROOT / "scripts/sandbox"),
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "--basetemp",
+            str(tmp_path / "run"),
+            CASE,
+        ]
         run = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log, start_new_session=True)
     try:
         _wait(lambda: _guest(run.pid) or run.poll() is not None, "a guest")
