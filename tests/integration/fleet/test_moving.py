@@ -176,7 +176,7 @@ def test_docker_talks_to_an_imported_machine_with_the_certificates_it_had(tmp_pa
 
 
 def test_several_machines_are_made_though_one_cannot_be(program: Program) -> None:
-    program.ok("create", "-d", "none", "--url", URL, "n-2")
+    program.ok("create", "-d", "none", "--url", "tcp://192.0.2.9:1", "n-2")  # another one of that name
 
     done = program.run("create", "-d", "none", "--url", URL, "-n", "3", "--max-parallel", "2", "n")
 
