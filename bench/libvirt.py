@@ -20,6 +20,7 @@ from time import perf_counter
 
 from bench.peervm import SIZES, connection, list_domains, virt_install
 from bench.report import alternate, columns, header, row
+from pymachine.drivers.libvirt import networks
 from pymachine.drivers.libvirt.images.library import VMImage
 from pymachine.drivers.libvirt.options import Options
 from pymachine.drivers.libvirt.storage import Storage
@@ -91,6 +92,8 @@ def _compare(program: Program, host: LibvirtHost, image: VMImage, samples: int) 
 
 
 def _fill_pool(host: LibvirtHost, image: VMImage) -> None:
+    """The network too is there before."""
+    networks.ensure(connection(host), "default", local=True)
     storage = Storage(connection(host), _options(host))
     storage.ensure()
     storage.base(image, lambda line: None, time.monotonic() + BOOT)
