@@ -19,6 +19,7 @@ class Network:
     def __init__(self) -> None:
         self.bridges: set[str] = set()
         self.routes: list[IPv4Network] = []
+        self.owners: dict[str, str] = {}
 
     def ensure(self, name: str, *_: object) -> None:
         self.bridges.add(name)
@@ -33,6 +34,7 @@ def network(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Network:
     monkeypatch.setattr(bridge, "LOCK", tmp_path / "lock")
     monkeypatch.setattr(bridge, "ensure", network.ensure)
     monkeypatch.setattr(bridge, "remove", network.remove)
+    monkeypatch.setattr(bridge, "owner_of", lambda name: network.owners.get(name, ""))
     monkeypatch.setattr(subnets, "routes", lambda: network.routes)
     return network
 
@@ -54,6 +56,12 @@ def test_each_machine_has_its_own_address_and_keeps_it(network: Network, layout:
     second = leases.acquire(add(layout, "b"), None)
     assert (str(first.gateway), str(first.address), str(second.address)) == ("10.99.0.1", "10.99.0.2", "10.99.0.3")
     assert leases.acquire("a", None) == first == Leases(layout).find("a")
+
+
+def test_a_subnet_with_the_bridge_of_another_root_is_passed_over(network: Network, layout: Layout) -> None:
+    """Also when no route leads there."""
+    network.owners[bridge_name(IPv4Network("10.99.0.0/24"))] = "/somebody/elses"
+    assert str(Leases(layout).acquire(add(layout, "a"), None).address) == "10.99.1.2"
 
 
 def test_the_last_machine_takes_the_bridge_with_it(network: Network, layout: Layout) -> None:
