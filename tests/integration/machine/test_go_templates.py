@@ -16,6 +16,8 @@ import pytest
 from support.gotemplates import CASES, STATUS
 
 SEPARATOR = "\n=====\n"
+NEWER = {"else with": "{{if .No}}{{else with .No}}{{end}}", "range 3": "{{range 3}}{{end}}"}
+"""What came with Go 1.23 and 1.22, and so is not in each docker command; with a template that needs it."""
 
 
 class Server(ThreadingHTTPServer):
@@ -66,14 +68,19 @@ def engine(tmp_path: Path) -> Iterator[str]:
 
 @pytest.mark.skipif(shutil.which("docker") is None, reason="needs the docker command")
 def test_the_docker_command_prints_the_same(engine: str) -> None:
-    template = SEPARATOR.join(f"{{{{with .Status}}}}{source}{{{{end}}}}" for source, _ in CASES)
-    done = subprocess.run(
-        ["docker", "-H", engine, "volume", "inspect", "-f", template, "v"], capture_output=True, text=True, timeout=60
-    )
+    unknown = [words for words, template in NEWER.items() if shown(engine, template).returncode]
+    known = [case for case in CASES if not any(words in case[0] for words in unknown)]
+    done = shown(engine, SEPARATOR.join(f"{{{{with .Status}}}}{source}{{{{end}}}}" for source, _ in known))
 
     assert done.returncode == 0, done.stderr
     printed = done.stdout.removesuffix("\n").split(SEPARATOR)
     differences = {
-        source: (ours, theirs) for (source, ours), theirs in zip(CASES, printed, strict=True) if ours != theirs
+        source: (ours, theirs) for (source, ours), theirs in zip(known, printed, strict=True) if ours != theirs
     }
     assert differences == {}
+
+
+def shown(engine: str, template: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["docker", "-H", engine, "volume", "inspect", "-f", template, "v"], capture_output=True, text=True, timeout=60
+    )
