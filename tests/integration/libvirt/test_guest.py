@@ -18,7 +18,7 @@ from pymachine.machine.errors import DriverError
 from support.libvirthost import LibvirtHost
 
 pytestmark = [pytest.mark.root, pytest.mark.slow]
-BOOT = 900.0
+BOOT = 1800.0
 """Seconds; emulated, on a computer that does other things too."""
 BRIDGE, MAC, ADDRESS = "pymtestbr0", "52:54:00:aa:bb:07", "198.51.100.7"
 

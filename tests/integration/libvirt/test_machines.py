@@ -18,7 +18,7 @@ from support.libvirthost import LibvirtHost
 from support.program import Program, environment
 
 pytestmark = [pytest.mark.root, pytest.mark.slow]
-BOOT = 900.0
+BOOT = 1800.0
 """Seconds; emulated, on a computer that does other things too."""
 
 
