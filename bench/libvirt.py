@@ -115,14 +115,16 @@ def _print_stages(runs: list[list[tuple[str, float]]]) -> None:
 
 def _create(program: Program, *command: str) -> Iterator[tuple[str, float]]:
     """What is told, and when; and when the machine's SSH server, for which the driver waits last, answered."""
-    start, name, waiting, text = perf_counter(), command[-1], False, ""
+    start, name, text = perf_counter(), command[-1], ""
+    booted = answered = False
     with program.start(*command) as process:
         assert process.stdout is not None
         for line in process.stdout:
             text, at = re.sub(rf"\b{re.escape(name)}\b", "NAME", line.strip()), perf_counter() - start
-            if waiting and "running" in text:
+            if booted and not answered:
+                answered = True
                 yield "SSH answers", at
-            waiting = waiting or "Address" in text
+            booted = booted or "Address" in text
             yield re.sub(r"\b\d+\.\d+\.\d+\.\d+\b", "ADDRESS", text), at
         error = process.stderr.read().strip() if process.stderr else ""
     if process.returncode:
