@@ -80,6 +80,7 @@ def test_what_is_killed_after_any_call_goes_on(ec2: Lab, tmp_path: Path, way: st
         created = ended(machine, number, "create", CREATE | wanted.create)
         assert machine.create().state() is State.RUNNING, machine.calls
         assert living(ec2) == [machine.resources["instance"]], machine.calls
+        assert len(ec2.client().describe_addresses()["Addresses"]) == (way == "elastic"), machine.calls
         gone = ended(machine, number, "remove", REMOVE | wanted.remove)
         if not gone:
             machine.driver.remove()
