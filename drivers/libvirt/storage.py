@@ -75,6 +75,8 @@ class Storage:
         with told(f'preparing the storage pool "{self._options.pool}"'):
             pool = self.find() or self._make()
             if not pool.isActive():
+                if not pool.autostart():
+                    self._finish(pool)  # a create was killed when it had defined the pool
                 self._start(pool)
         return pool
 
@@ -85,10 +87,14 @@ class Storage:
         except module.libvirtError:
             if (pool := self.find()) is None:  # else another create was quicker
                 raise
-        with contextlib.suppress(module.libvirtError):
+        self._finish(pool)
+        return pool
+
+    @staticmethod
+    def _finish(pool: Any) -> None:
+        with contextlib.suppress(libvirt().libvirtError):
             pool.build(0)  # makes the folder; refused when it is there
         pool.setAutostart(1)
-        return pool
 
     @staticmethod
     def _start(pool: Any) -> None:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from pymachine.drivers.base import Context
-from pymachine.drivers.libvirt import LibvirtDriver
+from pymachine.drivers.libvirt import LibvirtDriver, storage
 from pymachine.drivers.libvirt.options import Options
 from pymachine.drivers.testing import FileJournal, Workbench
 
@@ -32,10 +32,12 @@ CHANGES: Mapping[str, tuple[str, ...]] = {
     "virStream": ("finish", "send"),
 }
 """Methods of libvirt's classes that change something there."""
-FEW_SENDS = 3
+FEW_SENDS = 30
 """Of the blocks of uploads only every so many-th is a moment."""
 PRELOADED = ["pymachine.drivers.libvirt.driver", "pymachine.drivers.libvirt.seed", "pymachine.drivers.testing"]
 PRELOADED += ["pymachine.machine.ssh.keys", "cryptography.hazmat.primitives.asymmetric.ed25519", "libvirt", "pycdlib"]
+STALLED_SECONDS = 1.0
+"""Nobody else uploads here, so an image that is not whole needs no long look."""
 FAILED = 3
 
 
@@ -149,6 +151,7 @@ def _run(
 
     os.environ.clear()
     os.environ.update(environ)
+    storage.STALLED_SECONDS = STALLED_SECONDS
     moments = _Moments(stop, log)
     for kind, methods in CHANGES.items():
         for name in methods:
