@@ -213,7 +213,8 @@ def test_one_machine_survives_every_kill(lab: Lab, tiny_image: str) -> None:
         kills += 1
         assert kills < MOST
     driver = lab.driver(bench, **changes)
-    assert {f"completing {step} #1" for step in STEPS} <= seen
+    once_defined = {"completing create.domain #1"}  # who finds the domain does not define it again
+    assert {f"completing {step} #1" for step in STEPS} - once_defined <= seen
     assert driver.state() is State.RUNNING
     assert speaks_ssh(driver.address(), 22)
     assert len(lab.guests()) == 1
