@@ -98,15 +98,27 @@ def prepare(process: Process, streams: tuple[int, int, int] | None) -> tuple[use
 
 
 def _own_streams(identity: users.Identity) -> None:
-    """Give the streams to the user, so that /dev/stdout can be opened again; /dev/null stays root's."""
+    """Give the streams to the user, so that /dev/stdout can be opened again.
+
+    /dev/null stays root's, and the container's own takes the place of the host's: no descriptor leads outside.
+    """
     null = os.stat("/dev/null").st_rdev if os.path.exists("/dev/null") else os.makedev(1, 3)
     for fd in (0, 1, 2):
         found = os.fstat(fd)
-        if found.st_uid != identity.uid and found.st_rdev != null:
-            try:
+        try:
+            if found.st_rdev == null:
+                _reopen_null(fd, null)
+            elif found.st_uid != identity.uid:
                 os.fchown(fd, identity.uid, -1)
-            except OSError:
-                continue  # a stream on a read-only file system, or one that has no owner
+        except OSError:
+            continue  # a stream on a read-only file system, or one that has no owner; no /dev/null here
+
+
+def _reopen_null(fd: int, null: int) -> None:
+    own = os.open("/dev/null", os.O_RDWR | os.O_NOCTTY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    if os.fstat(own).st_rdev == null:
+        os.dup2(own, fd, inheritable=True)
+    os.close(own)
 
 
 def _change_folder(cwd: str) -> None:

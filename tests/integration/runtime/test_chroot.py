@@ -18,8 +18,6 @@ mount --make-rprivate /
 mount --rbind / "$top"
 exec chroot "$top" sh -c 'cd "$1" && shift && exec "$@"' sh "$folder" "$@"
 """
-_SHOWS_THE_CHROOT = "test_isolation.py::test_no_descriptor_or_link_leads_to_the_host"
-"""It wants the name of /dev/null, which is open on the computer's side, to be just that."""
 
 
 def test_what_exec_starts_is_in_the_container_when_the_engine_is_in_a_chroot(tmp_path: Path) -> None:
@@ -30,11 +28,10 @@ def test_what_exec_starts_is_in_the_container_when_the_engine_is_in_a_chroot(tmp
 
     done = subprocess.run(
         ["unshare", "--mount", "sh", "-ec", _IN_CHROOT, "sh", str(top),
-         sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--deselect", f"{folder}/{_SHOWS_THE_CHROOT}",
+         sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider",
          f"{folder}/test_exec.py", f"{folder}/test_isolation.py"],
         capture_output=True, text=True, cwd=Path(__file__).parents[3], timeout=300,
         env={**os.environ, "PYTEST_ADDOPTS": ""},
     )  # fmt: skip
 
     assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-2000:]
-    assert "1 deselected" in done.stdout
