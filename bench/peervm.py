@@ -64,13 +64,14 @@ def _run(command: list[str]) -> None:
 
 
 def _command(host: LibvirtHost, name: str, disk: Path, seed: Path) -> list[str]:
-    """The seed is a virtio disk, for the image's kernel has no driver for a CD drive."""
+    """All is virtio, the seed too, for the image's kernel has no other drivers; virt-install, which does not know the
+    image's system, would take others."""
     return [
         "virt-install",
         *("--connect", host.uri, "--name", name, "--import", "--noautoconsole", "--graphics", "none"),
         *("--memory", str(SIZES.memory), "--vcpus", SIZES.cpus, "--virt-type", "qemu", "--machine", "q35"),
-        *("--cpu", "mode=maximum", "--osinfo", "detect=on,require=off", "--network", "network=default"),
-        *("--disk", f"path={disk}", "--disk", f"path={seed},device=disk,bus=virtio,format=raw,readonly=on"),
+        *("--cpu", "mode=maximum", "--osinfo", "detect=on,require=off", "--network", "network=default,model=virtio"),
+        *("--disk", f"path={disk},bus=virtio", "--disk", f"path={seed},device=disk,bus=virtio,format=raw,readonly=on"),
         *("--sysinfo", "system.serial=ds=nocloud"),
     ]
 
