@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from typing import Any
 
 import pytest
@@ -12,7 +11,7 @@ from pymachine.drivers.local.privileged.requests import ImageRequest, MachineReq
 from pymachine.drivers.options import to_json
 from pymachine.machine.errors import InvalidOption
 
-ID = str(uuid.uuid4())
+ID = "8c0e8505-a766-4aab-880f-d97cfa93ef1a"
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGmWzXcJNUwgYkCsuHYHRMhGvBfKPSzMWTPjpAqMQ1ab"
 GOOD: dict[str, Any] = {
     "call": 1,
