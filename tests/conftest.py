@@ -19,14 +19,16 @@ NETWORK = os.readlink("/proc/self/ns/net") if os.path.exists("/proc/self/ns/net"
 
 
 LONGEST = ("libvirt", "amazonec2")
-"""Folders whose tests take longest, and so begin first when several run at once."""
+"""Folders whose tests take longest, and so begin first when several run at once, file by file."""
 
 
+@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep a folder's tests, which share hosts, in one process (pytest-xdist's ``--dist loadgroup``)."""
     items.sort(key=lambda item: LONGEST.index(name) if (name := item.path.parent.name) in LONGEST else len(LONGEST))
     for item in items:
-        item.add_marker(pytest.mark.xdist_group(str(item.path.parent.relative_to(TESTS))))
+        together = item.path if item.path.parent.name in LONGEST else item.path.parent
+        item.add_marker(pytest.mark.xdist_group(str(together.relative_to(TESTS))))
 
 
 def pytest_configure() -> None:

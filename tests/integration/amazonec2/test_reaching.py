@@ -7,6 +7,8 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -133,7 +135,14 @@ def test_a_key_pushed_by_instance_connect_is_good_for_a_minute(ec2: Lab, tmp_pat
     machine.driver.remove()
 
 
-def test_session_manager_carries_create_provisioning_and_docker(ec2: Lab, tmp_path: Path) -> None:
+@pytest.fixture
+def short() -> Iterator[Path]:
+    """A folder with a short name: a socket in the store has 107 bytes for its path (unix(7))."""
+    with tempfile.TemporaryDirectory(prefix="pymachine-test-", dir="/tmp") as path:
+        yield Path(path)
+
+
+def test_session_manager_carries_create_provisioning_and_docker(ec2: Lab, tmp_path: Path, short: Path) -> None:
     """Where no port can be reached; and no file of the store has anything of the credentials."""
     ec2.set(hosts=True, closed=[22, 2376, 3376], keys={KEY: TOKEN})
     programs, home = tmp_path / "bin", tmp_path / "home"
@@ -150,7 +159,7 @@ def test_session_manager_carries_create_provisioning_and_docker(ec2: Lab, tmp_pa
     sessions = tmp_path / "sessions"
     env |= {"PATH": f"{programs}:{os.environ['PATH']}", "HOME": str(home), "SESSIONS": str(sessions)}
     env |= {"MACHINE_DOCKER_CONTEXT": "ssh", "DOCKER_CONFIG": str(home / ".docker")}
-    program = Program(tmp_path / "store", env)
+    program = Program(short / "store", env)
     asked = ("--amazonec2-session-manager", "--amazonec2-private-address-only", "--amazonec2-profile", "work")
     program.ok("create", "-d", "aws", *asked, "m")
     (instance,) = living(ec2)
