@@ -5,8 +5,6 @@
 SHELL := /bin/bash
 export PATH := $(CURDIR)/.cache/tools/bin:$(PATH):/usr/sbin:/sbin
 PYTEST ?= .venv/bin/pytest
-# Tests of one folder run one after the other, those of several at once; 0 for all in one process.
-WORKERS ?= 2
 # What runs on other systems than Linux too.
 CLIENT := $(addprefix -p pymachine.,machine store provisioners drivers.generic drivers.none drivers.amazonec2)
 
@@ -25,7 +23,7 @@ demo: setup
 test:
 	@scripts/setup --tests
 	@PYTHONPATH=tests .venv/bin/python -m support.sweep
-	PYMACHINE_NO_SKIPS=1 scripts/sandbox $(PYTEST) -n $(WORKERS) --dist loadgroup --no-loadscope-reorder $(ARGS)
+	PYMACHINE_NO_SKIPS=1 scripts/sandbox $(PYTEST) $(ARGS)
 
 unit:
 	@scripts/setup --lint

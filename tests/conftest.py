@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Generator
-from pathlib import Path
 
 import pytest
 
@@ -13,22 +12,8 @@ ALLOWED = ("this kernel", "this computer", "no control groups version", "no memo
 """How a reason begins that no installation can mend."""
 
 
-TESTS = Path(__file__).parent
 NETWORK = os.readlink("/proc/self/ns/net") if os.path.exists("/proc/self/ns/net") else ""
 """The network namespace in which the tests began."""
-
-
-LONGEST = ("libvirt", "amazonec2")
-"""Folders whose tests take longest, and so begin first when several run at once, file by file."""
-
-
-@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in the same hook
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep a folder's tests, which share hosts, in one process (pytest-xdist's ``--dist loadgroup``)."""
-    items.sort(key=lambda item: LONGEST.index(name) if (name := item.path.parent.name) in LONGEST else len(LONGEST))
-    for item in items:
-        together = item.path if item.path.parent.name in LONGEST else item.path.parent
-        item.add_marker(pytest.mark.xdist_group(str(together.relative_to(TESTS))))
 
 
 def pytest_configure() -> None:
