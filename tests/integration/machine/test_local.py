@@ -42,7 +42,7 @@ def run(argv: list[str], env: dict[str, str], stdin: bytes = b"") -> str:
 
 
 def outside(place: Path) -> list[str]:
-    """What the local driver keeps of machines; the scratch folder of a check that was killed goes with a later check."""
+    """What the local driver keeps of machines; the scratch folder of a killed check goes with a later one."""
     machines = place / "root" / "machines"
     return sorted(name for name in os.listdir(machines) if not name.startswith(SCRATCH)) if machines.exists() else []
 
