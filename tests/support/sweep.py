@@ -33,7 +33,7 @@ CGROUPS = ("pye[0-9a-f]*[0-9a-f]", "pymachine-test-*", "pymachine-local-*", "pym
 """The last two are not the tests' alone; groups in which somebody lives are left alone."""
 USERS = "pymtest"
 """What names of users begin with that tests make."""
-_CHAIN = re.compile(r"^:(PYE-[A-Z]+-(\S+)) ", re.MULTILINE)
+_CHAIN = re.compile(r"^:((?:PYE-[A-Z]+|PYMACHINE)-(\S+)) ", re.MULTILINE)
 
 
 def sweep(places: Sequence[str] = ()) -> list[str]:
@@ -107,7 +107,7 @@ def _chains() -> Iterator[str]:
     """Chains of engines whose bridge is gone."""
     for table in ("raw", "nat", "filter"):
         saved = subprocess.run(["iptables-save", "-t", table], capture_output=True, text=True).stdout
-        chains = [chain for chain, bridge in _CHAIN.findall(saved) if LINKS.fullmatch(bridge)]
+        chains = [chain for chain, bridge in _CHAIN.findall(saved) if LINKS.fullmatch(bridge) or _gone(chain, bridge)]
         for line in saved.splitlines():
             if line.startswith("-A ") and any(line.endswith(f" -j {chain}") for chain in chains):
                 words = line.split()
@@ -116,6 +116,11 @@ def _chains() -> Iterator[str]:
             for chain in chains:
                 subprocess.run(["iptables", "-w", "-t", table, action, chain], check=False)
         yield from (f"chain {chain}" for chain in chains)
+
+
+def _gone(chain: str, bridge: str) -> bool:
+    """Whether it is a chain of local machines whose bridge, and so whose last machine, is no more."""
+    return chain.startswith("PYMACHINE-") and not Path("/sys/class/net", bridge).exists()
 
 
 def _cgroups() -> Iterator[str]:
