@@ -5,6 +5,8 @@
 SHELL := /bin/bash
 export PATH := $(CURDIR)/.cache/tools/bin:$(PATH):/usr/sbin:/sbin
 PYTEST ?= .venv/bin/pytest
+# How many tests run at once, each in another file; 0 for all in one process.
+WORKERS ?= 2
 # What runs on other systems than Linux too.
 CLIENT := $(addprefix -p pymachine.,machine store provisioners drivers.generic drivers.none drivers.amazonec2)
 
@@ -23,7 +25,7 @@ demo: setup
 test:
 	@scripts/setup --tests
 	@PYTHONPATH=tests .venv/bin/python -m support.sweep
-	PYMACHINE_NO_SKIPS=1 scripts/sandbox $(PYTEST) $(ARGS)
+	PYMACHINE_NO_SKIPS=1 scripts/sandbox $(PYTEST) -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 unit:
 	@scripts/setup --lint

@@ -16,6 +16,14 @@ NETWORK = os.readlink("/proc/self/ns/net") if os.path.exists("/proc/self/ns/net"
 """The network namespace in which the tests began."""
 
 
+LONGEST = ("libvirt", "amazonec2")
+"""Folders whose files take longest, and so begin first when several run at once."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: LONGEST.index(name) if (name := item.path.parent.name) in LONGEST else len(LONGEST))
+
+
 def pytest_configure() -> None:
     """A shell's background job ignores Ctrl-C, and so would all that tests start and want to interrupt."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
