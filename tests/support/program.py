@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 PROGRAM = str(Path(sys.executable).with_name("pymachine"))
+NO_MACHINES = "NAME   ACTIVE   DRIVER   STATE   URL   SWARM   DOCKER   ERRORS\n"
+"""What ``ls`` prints where there are none."""
 _OURS = ("MACHINE_", "DOCKER_", "LOCAL_", "ENGINE_")
 
 
