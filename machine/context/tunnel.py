@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import tempfile
 from pathlib import Path
 
 from pymachine.machine.context.opened import SOCKET
+from pymachine.machine.context.place import CONTROL, excess, short_place
 from pymachine.machine.errors import MachineError, SSHError
 from pymachine.machine.ssh.base import SSHEndpoint
 from pymachine.machine.ssh.connect import check_words
@@ -26,18 +28,23 @@ LARGEST_ANSWER = 1 << 20
 """Bytes that are read of its version."""
 ANSWER = 10.0
 """Seconds within which the engine must answer through the tunnel."""
-LONGEST_PATH = 103 if sys.platform == "darwin" else 107
-"""Bytes of a socket's path (unix(7): ``sun_path`` without its final zero)."""
-_SUFFIX = 17
-"""ssh makes its control socket under a name with a dot and 16 letters more, and renames it."""
 
 
 class Tunnel:
-    """The tunnel whose sockets are in a machine's directory. Making the object opens nothing."""
+    """The tunnel of a machine, whose directory has its sockets, or a link to them (`place`). Making the object opens
+    nothing."""
 
     def __init__(self, directory: Path) -> None:
-        self.socket = directory / SOCKET
-        self._control = directory / "ssh.ctl"
+        self._link = directory / SOCKET
+
+    @property
+    def socket(self) -> Path:
+        """The socket itself, by a path that a socket may have."""
+        return Path(os.readlink(self._link)) if self._link.is_symlink() else self._link
+
+    @property
+    def _control(self) -> Path:
+        return self.socket.with_name(CONTROL)
 
     @property
     def url(self) -> str:
@@ -46,12 +53,14 @@ class Tunnel:
 
     def open(self, endpoint: SSHEndpoint) -> None:
         """Open it anew, and see to it that the engine answers. Raises `SSHError` or `MachineError`."""
-        self._check_paths()
+        if not hasattr(socket, "AF_UNIX"):
+            raise MachineError("contexts by SSH need Unix sockets, which Python does not have on this system")
         self.close()
-        self._control.unlink(missing_ok=True)
-        words = [*self._command(endpoint), "-f", "-N", "-T", "-L", f"{self.socket}:{_engine_socket(endpoint)}"]
-        _run([*words, "-o", "BatchMode=yes", f"{endpoint.user}@{endpoint.host}"])
+        if excess(self._link.parent):
+            self._link.symlink_to(short_place(self._link.parent) / SOCKET)
         try:
+            words = [*self._command(endpoint), "-f", "-N", "-T", "-L", f"{self.socket}:{_engine_socket(endpoint)}"]
+            _run([*words, "-o", "BatchMode=yes", f"{endpoint.user}@{endpoint.host}"])
             self._check_engine(endpoint)
         except MachineError:
             self.close()
@@ -86,7 +95,12 @@ class Tunnel:
                 # The destination is not used, but must be there.
                 command = [require("ssh"), "-F", "none", "-S", str(self._control), "-O", "exit", "host"]
                 subprocess.run(command, timeout=ANSWER, stdin=subprocess.DEVNULL, capture_output=True, check=False)
-        self.socket.unlink(missing_ok=True)
+        for path in (self.socket, self._control):
+            path.unlink(missing_ok=True)
+        if self._link.is_symlink():
+            with contextlib.suppress(OSError):
+                self.socket.parent.rmdir()
+            self._link.unlink()
 
     def _command(self, endpoint: SSHEndpoint) -> list[str]:
         """The program and its options; of several the first of a name counts (ssh_config(5))."""
@@ -104,16 +118,6 @@ class Tunnel:
             *(word for key, value in own.items() for word in ("-o", f"{key}={value}")),
             *options(endpoint),
         ]
-
-    def _check_paths(self) -> None:
-        if not hasattr(socket, "AF_UNIX"):
-            raise MachineError("contexts by SSH need Unix sockets, which Python does not have on this system")
-        longest = max(len(bytes(self.socket)), len(bytes(self._control)) + _SUFFIX)
-        if longest > LONGEST_PATH:
-            raise MachineError(
-                f"the path {self.socket} is too long for a socket by {longest - LONGEST_PATH} characters",
-                hint="Choose a shorter directory with --storage-path or MACHINE_STORAGE_PATH.",
-            )
 
     def _check_engine(self, endpoint: SSHEndpoint) -> None:
         if not self.answers():

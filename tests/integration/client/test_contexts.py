@@ -3,7 +3,9 @@
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -104,6 +106,22 @@ def test_beside_a_docker_the_right_engine_is_reached(pair: Program) -> None:
         assert host_of(pair) == "beside"
     finally:
         pair.ok("ssh", "one", "systemctl stop beside; rm -f /run/pyengine.sock")
+
+
+def test_by_ssh_from_a_store_whose_paths_are_too_long_for_sockets(pair: Program, tmp_path: Path) -> None:
+    """Whatever the environment of the command that takes the context away."""
+    (runtime := Path(tempfile.mkdtemp(prefix="pymachine-test-"))).chmod(0o700)
+    far = replace(pair, store=tmp_path / ("far" * 33))
+    shutil.copytree(pair.store, far.store, ignore=shutil.ignore_patterns("*.sock", "*.ctl"))
+    link = far.store / "machines/two/docker.sock"
+    try:
+        far.ok("use", "--ssh", "two", env={"XDG_RUNTIME_DIR": str(runtime)})
+        assert host_of(pair) == "two"
+        assert link.readlink().parent.parent == runtime
+    finally:
+        far.ok("context", "rm", "two")
+    assert not link.is_symlink()
+    runtime.rmdir()  # nothing is in it
 
 
 def test_a_stop_and_a_start_later_the_context_works_again(pair: Program) -> None:
