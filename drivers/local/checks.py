@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from pymachine.drivers.local.subnets import Leases
 from pymachine.machine.errors import InvalidOption, MachineError, MissingRequirement, PreCreateCheckFailed
 
 PROGRAMS = ("systemd-nspawn", "ip", "iptables", "iptables-restore")
-SCRATCH, STALE_SECONDS = ".pymachine-check-", 600
+SCRATCH = ".pymachine-check-"
 LEAST_FREE = 512 << 20
 """Bytes that a machine needs to boot and take the engine."""
 TRY_OVERLAY = (
@@ -33,6 +33,7 @@ TRY_OVERLAY = (
     "print(os.strerror(ctypes.get_errno())) if s else open('r/f','w')"
 )
 """Mounts an overlay in a namespace of its own and writes to it; says why if that fails."""
+TRY_SECONDS = 30
 
 
 def check(options: Options, layout: Layout) -> None:
@@ -121,17 +122,46 @@ def existing_parent(path: Path) -> Path:
 
 
 def sweep_scratch(place: Path) -> None:
-    """Remove what checks left that were killed; one that runs takes a second."""
+    """Remove what checks left that were killed: nobody has the lock of theirs (`scratch`)."""
     for left in place.glob(f"{SCRATCH}*"):
-        with contextlib.suppress(OSError):
-            if time.time() - left.lstat().st_mtime > STALE_SECONDS:
-                shutil.rmtree(left)
+        with contextlib.suppress(OSError), _opened(left) as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(left)
+
+
+@contextlib.contextmanager
+def scratch(place: Path) -> Iterator[tuple[Path, int]]:
+    """A folder, and the open file whose lock says that somebody uses it; a child may inherit it to say so on."""
+    with contextlib.ExitStack() as stack:
+        while True:
+            path = Path(tempfile.mkdtemp(prefix=SCRATCH, dir=place))
+            stack.callback(shutil.rmtree, path, ignore_errors=True)
+            with contextlib.suppress(FileNotFoundError):  # another check may have swept it up before it was locked
+                handle = stack.enter_context(_opened(path))
+                fcntl.flock(handle, fcntl.LOCK_SH)
+                if path.exists():
+                    break
+        yield path, handle
+
+
+@contextlib.contextmanager
+def _opened(directory: Path) -> Iterator[int]:
+    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield handle
+    finally:
+        os.close(handle)
 
 
 def overlay_problem(place: Path) -> str:
     """Why the kernel will not mount an overlay whose upper layer is in *place*; empty when it will."""
     sweep_scratch(place)
-    with tempfile.TemporaryDirectory(prefix=SCRATCH, dir=place) as scratch:
-        command = [sys.executable, "-I", "-S", "-c", TRY_OVERLAY, scratch]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=30)
+    with scratch(place) as (path, lock):
+        command = [sys.executable, "-I", "-S", "-c", TRY_OVERLAY, str(path)]
+        try:
+            done = subprocess.run(
+                command, capture_output=True, text=True, errors="replace", timeout=TRY_SECONDS, pass_fds=(lock,)
+            )
+        except subprocess.TimeoutExpired:
+            return f"no answer within {TRY_SECONDS} s"
     return done.stdout.strip() or host.last_line(done.stderr) * bool(done.returncode)
