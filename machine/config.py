@@ -11,7 +11,10 @@ from pymachine.machine.errors import InvalidOption
 
 SWARM_NOTICE = "Swarm provisioning is not in this version yet: the --swarm flags are recorded, and nothing more."
 """For who asks for a member of a cluster."""
+STRATEGIES = ("spread", "binpack", "random")
+"""Of classic Swarm's scheduler."""
 _DISCOVERY = re.compile(r"[^:]*://.*")
+_MANAGER = re.compile(r"tcp://(\[[0-9A-Fa-f:.]+\]|[^\s:/\[\]]*):(?P<port>[0-9]{1,5})/?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +88,28 @@ class SwarmOptions:
     def from_json(cls, value: dict[str, Any]) -> SwarmOptions:
         """From the record; unknown fields are passed over."""
         return cls(**_known(cls, value))
+
+    @property
+    def manager_port(self) -> int:
+        """Where the cluster's manager listens; raises `InvalidOption` for a ``--swarm-host`` that does not tell."""
+        match = _MANAGER.fullmatch(self.host)
+        if match is None or not 0 < int(match["port"]) < 65536:
+            raise InvalidOption(f"--swarm-host: {self.host!r} is not of the form tcp://ADDRESS:PORT")
+        return int(match["port"])
+
+    def problems(self) -> list[str]:
+        """Everything wrong with the values but for `discovery` (see `check`), each naming its flag."""
+        wrong: list[str] = []
+        try:
+            self.manager_port  # noqa: B018 - whether it can be told
+        except InvalidOption as error:
+            wrong.append(str(error))
+        if self.strategy not in STRATEGIES:
+            wrong.append(f"--swarm-strategy: {self.strategy!r} is none of {', '.join(STRATEGIES)}")
+        for flag, options in (("--swarm-opt", self.opts), ("--swarm-join-opt", self.join_opts)):
+            wrong += [f"{flag}: {item!r} has no key" for item in options if not item.split("=", 1)[0].strip("- ")]
+        everything = (*self.opts, *self.join_opts, self.image, self.discovery, self.addr)
+        return wrong + [f"{item!r} has a line break" for item in everything if "\n" in item or "\0" in item]
 
     def check(self) -> None:
         """Raise `InvalidOption` for a discovery address that is not a URL."""

@@ -41,7 +41,7 @@ def connect(
         from pymachine.machine.operations.renew import refresh
 
         refresh(machine, engine, report)
-    url = swarm_url(engine, machine.swarm.host) if swarm else engine
+    url = swarm_url(engine, machine.swarm.manager_port) if swarm else engine
     try:
         check_engine(url, machine.directory, timeout)
     except MachineError as error:
@@ -51,11 +51,11 @@ def connect(
     return Connection(url, machine.directory, urlsplit(url).hostname or "")
 
 
-def swarm_url(engine_url: str, swarm_host: str) -> str:
-    """*engine_url* with the port of ``--swarm-host``."""
+def swarm_url(engine_url: str, port: int) -> str:
+    """*engine_url* with the cluster manager's *port*."""
     host = urlsplit(engine_url).hostname or ""
     bracketed = f"[{host}]" if ":" in host else host
-    return f"tcp://{bracketed}:{urlsplit(swarm_host).port or 3376}"
+    return f"tcp://{bracketed}:{port}"
 
 
 def _explain_manager(engine_url: str, machine: Machine, timeout: float) -> None:

@@ -8,7 +8,7 @@ import sys
 
 import click
 
-from pymachine.machine.cli.command import SETTINGS, command_at, two_dashes
+from pymachine.machine.cli.command import SETTINGS, command_at, parse_spelled, truth
 from pymachine.machine.cli.commands import ALIASES, COMMANDS
 from pymachine.machine.cli.errors import INTERRUPTED, show_defect, show_error, show_usage_error
 from pymachine.machine.cli.invocation import Invocation
@@ -44,10 +44,10 @@ class Commands(click.Group):
             formatter.write_dl([(name, entry.summary) for name, entry in COMMANDS.items()])
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Long options may have one dash, up to the command's name."""
+        """Options up to the command's name may be spelled as Go programs allow."""
         params = self.get_params(ctx)
         end = command_at(args, params)
-        return super().parse_args(ctx, two_dashes(args[:end], params) + args[end:])
+        return parse_spelled(ctx, args[:end], args[end:], params, super().parse_args)
 
 
 def unknown_command(name: str) -> MachineError:
@@ -142,12 +142,10 @@ def _interrupted() -> int:
 
 
 def _debug_wanted(value: str) -> bool:
-    """``$MACHINE_DEBUG``, in the words that Go takes for a truth value."""
-    if value in ("1", "t", "T", "true", "TRUE", "True"):
-        return True
-    if value in ("", "0", "f", "F", "false", "FALSE", "False"):
-        return False
-    raise MachineError(f"Error parsing boolean value from MACHINE_DEBUG: {value!r} is neither true nor false")
+    try:
+        return truth(value or "false")
+    except ValueError as error:
+        raise MachineError(f"Error parsing boolean value from MACHINE_DEBUG: {error}") from None
 
 
 def _log() -> None:

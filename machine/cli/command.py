@@ -1,12 +1,14 @@
-"""Commands as docker-machine's users type them: ``-driver x`` for ``--driver x``, and arguments left alone."""
+"""Commands as docker-machine's users type them: ``-driver x`` for ``--driver x``, ``--swarm=true`` for ``--swarm``, and
+arguments left alone (the rules of Go's package flag)."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import click
+from click.core import ParameterSource, augment_usage_errors
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
@@ -14,11 +16,11 @@ SETTINGS = {"help_option_names": ["-h", "--help"]}
 
 
 class Command(click.Command):
-    """A command whose long options may have one dash, as Go programs allow."""
+    """A command whose options may be spelled as Go programs allow."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse, after giving long options their second dash."""
-        return super().parse_args(ctx, two_dashes(args, self.get_params(ctx)))
+        """Parse, after spelling options as click has them."""
+        return parse_spelled(ctx, args, [], self.get_params(ctx), super().parse_args)
 
 
 class RawCommand(click.Command):
@@ -54,11 +56,51 @@ def timeout_option(*flags: str, default: float, text: str) -> Callable[[Decorate
     )
 
 
-def two_dashes(args: list[str], params: list[click.Parameter]) -> list[str]:
-    """``-driver=x`` becomes ``--driver=x``, ``-d=x`` becomes ``-d x``; nothing after ``--`` is touched."""
-    names = {name for param in params for name in (*param.opts, *param.secondary_opts) if name.startswith("-")}
+def parse_spelled(
+    ctx: click.Context,
+    args: list[str],
+    untouched: list[str],
+    params: list[click.Parameter],
+    parse: Callable[[click.Context, list[str]], list[str]],
+) -> list[str]:
+    """Let *parse* (click's) have *args* in its spelling, then what is *untouched*.
+
+    A ``--flag=false``, which it does not know, is set as if it had read that.
+    """
+    with augment_usage_errors(ctx):
+        words, off = spelled(args, params)
+    rest = parse(ctx, words + untouched)
+    for name in off & ctx.params.keys():
+        ctx.params[name] = False
+        ctx.set_parameter_source(name, ParameterSource.COMMANDLINE)
+    return rest
+
+
+def spelled(args: list[str], params: list[click.Parameter]) -> tuple[list[str], set[str]]:
+    """*args* in click's spelling, and the names of flags that are switched off.
+
+    ``-driver=x`` becomes ``--driver=x``, ``-d=x`` becomes ``-d x``, ``--swarm=true`` becomes ``--swarm``; nothing after
+    ``--`` is touched, and no value of an option. Raises `click.BadOptionUsage` for a flag's value that is none.
+    """
+    options = {name: param for param in params if isinstance(param, click.Option) for name in param.opts}
     end = args.index("--") if "--" in args else len(args)
-    return [part for arg in args[:end] for part in _spell(arg, names)] + args[end:]
+    words: list[str] = []
+    off: set[str] = set()
+    rest = iter(args[:end])
+    for arg in rest:
+        name, separator, value = _split(arg, options)
+        option = options.get(name)
+        if option is None:
+            words.append(arg)
+        elif not option.is_flag:
+            following = [value] if separator else [word for word in [next(rest, None)] if word is not None]
+            words += [f"{name}={value}"] if separator and name.startswith("--") else [name, *following]
+        elif not separator or _switched_on(name, value):
+            off.discard(option.name or "")
+            words.append(name)
+        else:
+            off.add(option.name or "")
+    return words + args[end:], off
 
 
 def command_at(args: list[str], params: list[click.Parameter]) -> int:
@@ -70,12 +112,25 @@ def command_at(args: list[str], params: list[click.Parameter]) -> int:
     return min(index, len(args))
 
 
-def _spell(arg: str, names: set[str]) -> list[str]:
+def truth(text: str) -> bool:
+    """A truth value in the words that Go takes (strconv.ParseBool); raises `ValueError`."""
+    if text in ("1", "t", "T", "true", "TRUE", "True"):
+        return True
+    if text in ("0", "f", "F", "false", "FALSE", "False"):
+        return False
+    raise ValueError(f"{text!r} is neither true nor false")
+
+
+def _split(arg: str, options: Mapping[str, click.Option]) -> tuple[str, str, str]:
+    """An option's name as click has it, the equal sign if there is one, the value after it."""
     name, separator, value = arg.partition("=")
-    if not name.startswith("-") or name.startswith("--"):
-        return [arg]
-    if len(name) > 2 and f"-{name}" in names and name not in names:
-        return [f"-{arg}"]
-    if len(name) == 2 and separator and name in names:
-        return [name, value]
-    return [arg]
+    if len(name) > 2 and name[0] == "-" != name[1] and name not in options and f"-{name}" in options:
+        name = f"-{name}"
+    return name, separator, value
+
+
+def _switched_on(name: str, value: str) -> bool:
+    try:
+        return truth(value)
+    except ValueError as error:
+        raise click.BadOptionUsage(name, f"Option '{name}': {error}.") from None

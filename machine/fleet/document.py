@@ -164,8 +164,7 @@ class _Reader:
             for name, field in ENGINE_LISTS.items():
                 if name in section:
                     values[field] = section.texts(name)
-                    for problem in EngineOptions(**{field: values[field]}).problems():
-                        section.wrong(name, problem.partition(": ")[2] or problem)
+                    _note(section, name, EngineOptions(**{field: values[field]}).problems())
             if "storage-driver" in section:
                 values["storage_driver"] = section.text("storage-driver")
             section.only((*ENGINE_LISTS, "storage-driver"))
@@ -178,8 +177,12 @@ class _Reader:
             if section is None:
                 continue
             values |= {name: section.parsed(name, _truth, False) for name in SWARM_FLAGS if name in section}
-            values |= {name: section.text(name) for name in SWARM_TEXTS if name in section}
-            values |= {field: section.texts(name) for name, field in SWARM_LISTS.items() if name in section}
+            texts = {name: section.text(name) for name in SWARM_TEXTS if name in section}
+            lists = {field: section.texts(name) for name, field in SWARM_LISTS.items() if name in section}
+            values |= texts | lists
+            for name, field in ({name: name for name in texts} | SWARM_LISTS).items():
+                if name in section and values[field]:
+                    _note(section, name, SwarmOptions(**{field: values[field]}).problems())
             try:
                 SwarmOptions(discovery=values.get("discovery", "")).check()
             except MachineError as error:
@@ -187,6 +190,12 @@ class _Reader:
                 values.pop("discovery")
             section.only((*SWARM_FLAGS, *SWARM_TEXTS, *SWARM_LISTS))
         return SwarmOptions(**values)
+
+
+def _note(section: Section, name: str, problems: list[str]) -> None:
+    """Problems of a flag, as those of field *name*."""
+    for problem in problems:
+        section.wrong(name, problem.partition(": ")[2] or problem)
 
 
 def _truth(text: str) -> bool:

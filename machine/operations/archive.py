@@ -142,7 +142,9 @@ def _checked(item: ArchivedMachine, renamed: Mapping[str, str], *, allow_command
         check_name(record.name)
         problems = [] if record.phase == "ready" else [f"it is not whole ({record.phase})"]
         problems += EngineOptions.from_json(record.engine).problems()
-        SwarmOptions.from_json(record.swarm).check()
+        swarm = SwarmOptions.from_json(record.swarm)
+        swarm.check()
+        problems += swarm.problems()
     except (InvalidName, InvalidOption):
         raise
     except (MachineError, ValueError, TypeError, AttributeError) as error:

@@ -112,7 +112,7 @@ def _unfinished(store: Store, request: Request) -> Record | None:
 
 
 def _record(request: Request, kind: type[Driver]) -> Record:
-    problems = request.engine.problems()
+    problems = [*request.engine.problems(), *request.swarm.problems()]
     try:
         options = build(kind.name, kind.Options, request.options, request.environ)
     except InvalidOption as error:

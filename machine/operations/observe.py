@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pymachine.drivers.base import Driver, Seen, State
-from pymachine.machine.errors import CertificateError, MachineError
+from pymachine.machine.errors import CertificateError, InvalidOption, MachineError
 from pymachine.machine.machine import Machine
 from pymachine.machine.operations.batches import Batches
 from pymachine.machine.operations.together import Outcome, together
@@ -201,4 +201,7 @@ def _warning(row: Row) -> str:
 def _manager_url(machine: Machine, engine_url: str) -> str:
     from pymachine.machine.bundle.connection import swarm_url
 
-    return swarm_url(engine_url, machine.swarm.host)
+    try:
+        return swarm_url(engine_url, machine.swarm.manager_port)
+    except InvalidOption:  # recorded before it was looked at, or by docker-machine
+        return ""

@@ -51,6 +51,17 @@ def test_one_dash_flags_after_those_with_values(program: Program) -> None:
     assert program.run("-github-api-token", "ls", "-bugsnag-api-token", "no-report", "ls", "-q").returncode == 0
 
 
+def test_flags_with_a_truth_value(program: Program) -> None:
+    """As Go programs take them: many scripts say ``--some-flag=true``."""
+    program.ok("-debug=false", "create", "m", "-d", "none", "--url", REFUSED, "--swarm=true", "-swarm-master=false")
+    swarm = json.loads(program.ok("inspect", "m"))["HostOptions"]["SwarmOptions"]
+
+    assert (swarm["Agent"], swarm["Master"]) == (True, False)
+    assert program.ok("ls", "-q=true") == "m\n"
+    assert program.run("ls", "-q=perhaps").returncode == 2
+    assert program.ok("rm", "-y=1", "m").endswith("Successfully removed m\n")
+
+
 def test_one_dash_flags(program: Program) -> None:
     program.ok("create", "-driver", "none", "-none-url", REFUSED, "-engine-label=a=b", "m")
 

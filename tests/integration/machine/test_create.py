@@ -66,6 +66,9 @@ def test_the_client_certificate_is_where_config_points(filled: Program) -> None:
          "Error parsing swarm discovery: Swarm Discovery URL was in the wrong format: foo"),
         ((*CREATE, "--engine-label", "x", "a"), 1,
          "Error setting machine configuration from flags provided: --engine-label: 'x' is not KEY=VALUE"),
+        ((*CREATE, "--swarm-master", "--swarm-host", "tcp://a:b", "--swarm-strategy", "best", "a"), 1,
+         "Error setting machine configuration from flags provided: --swarm-host: 'tcp://a:b' is not of the form "
+         "tcp://ADDRESS:PORT; --swarm-strategy: 'best' is none of spread, binpack, random"),
     ],
 )  # fmt: skip
 def test_a_create_that_is_refused(program: Program, args: tuple[str, ...], code: int, message: str) -> None:

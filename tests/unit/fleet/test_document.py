@@ -99,13 +99,16 @@ def test_what_cannot_be_a_part_in_a_cluster_is_told(path: Path) -> None:
     text = """fleet: web
 machines:
   a:
-    swarm: {master: perhaps, discovery: foo, colour: red}
+    swarm: {master: perhaps, discovery: foo, colour: red, host: "tcp://x", strategy: best, options: [=1]}
 """
     assert problems(path, text) == [
         "F:4: machines.a.swarm.colour: there is no such field; known are agent, master, experimental, image, "
         "discovery, strategy, host, addr, options, join-options",
         "F:4: machines.a.swarm.discovery: Swarm Discovery URL was in the wrong format: foo",
+        "F:4: machines.a.swarm.host: 'tcp://x' is not of the form tcp://ADDRESS:PORT",
         "F:4: machines.a.swarm.master: 'perhaps' is not true or false",
+        "F:4: machines.a.swarm.options: '=1' has no key",
+        "F:4: machines.a.swarm.strategy: 'best' is none of spread, binpack, random",
     ]
 
 

@@ -3,8 +3,9 @@
 import click
 import pytest
 
-from pymachine.machine.cli.command import two_dashes
-from pymachine.machine.cli.driverflags import chosen_driver
+from pymachine.machine.cli.command import spelled
+from pymachine.machine.cli.create import create
+from pymachine.machine.cli.driverflags import chosen_driver, given
 
 PARAMS: list[click.Parameter] = [
     click.Option(["-d", "--driver"]),
@@ -24,10 +25,35 @@ PARAMS: list[click.Parameter] = [
         (["-unknown"], ["-unknown"]),
         (["--", "-driver"], ["--", "-driver"]),
         (["-"], ["-"]),
+        (["--engine-opt", "-driver", "m"], ["--engine-opt", "-driver", "m"]),
+        (["-f=true", "--force=1", "-force=T"], ["-f", "--force", "--force"]),
+        (["m", "--driver"], ["m", "--driver"]),
+        (["-fd", "none", ""], ["-fd", "none", ""]),
     ],
 )
-def test_one_dash_does(typed: list[str], meant: list[str]) -> None:
-    assert two_dashes(typed, PARAMS) == meant
+def test_go_spellings_are_clicks(typed: list[str], meant: list[str]) -> None:
+    assert spelled(typed, PARAMS) == (meant, set())
+
+
+@pytest.mark.parametrize(
+    ("typed", "off"),
+    [(["-f=false"], {"force"}), (["-f", "--force=F"], {"force"}), (["--force=0", "-force"], set())],
+)
+def test_the_last_one_decides_whether_a_flag_is_on(typed: list[str], off: set[str]) -> None:
+    assert spelled(typed, PARAMS)[1] == off
+
+
+def test_a_truth_value_that_is_none() -> None:
+    with pytest.raises(click.BadOptionUsage, match=r"Option '--force': 'maybe' is neither true nor false\."):
+        spelled(["-force=maybe"], PARAMS)
+
+
+def test_a_drivers_flag_that_is_off_was_given() -> None:
+    """So that it counts more than the environment's."""
+    parsed = create.make_context("create", ["m", "-d", "generic", "--generic-keep-hostname=false"])
+
+    assert given(parsed) == {"keep_hostname": False}
+    assert given(create.make_context("create", ["m", "-d", "generic"])) == {}
 
 
 @pytest.mark.parametrize(

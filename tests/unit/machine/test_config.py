@@ -46,6 +46,27 @@ def test_good_discovery(good: str) -> None:
     SwarmOptions(discovery=good).check()
 
 
+@pytest.mark.parametrize(
+    ("host", "port"), [("tcp://0.0.0.0:3376", 3376), ("tcp://[::]:1", 1), ("tcp://manager.example:65535/", 65535)]
+)
+def test_the_managers_port(host: str, port: int) -> None:
+    assert SwarmOptions(host=host).manager_port == port
+    assert SwarmOptions(host=host).problems() == []
+
+
+@pytest.mark.parametrize("host", ["", "nonsense", "tcp://0.0.0.0", "tcp://a:x", "tcp://a:65536", "tcp://a:0", "a:1"])
+def test_every_wrong_swarm_option_is_named(host: str) -> None:
+    problems = SwarmOptions(host=host, strategy="best", opts=("=x",), join_opts=("--",)).problems()
+
+    assert [problem.split(":")[0] for problem in problems] == [
+        "--swarm-host",
+        "--swarm-strategy",
+        "--swarm-opt",
+        "--swarm-join-opt",
+    ]
+    assert SwarmOptions(opts=("a\nb",)).problems()
+
+
 def test_discovery_must_be_a_url() -> None:
     with pytest.raises(InvalidOption, match="Swarm Discovery URL was in the wrong format: foo"):
         SwarmOptions(discovery="foo").check()

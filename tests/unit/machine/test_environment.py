@@ -50,5 +50,5 @@ def test_unsetting_takes_only_the_active_host_out() -> None:
 
 
 def test_the_manager_has_the_engines_address_and_its_own_port() -> None:
-    assert swarm_url("tcp://10.0.0.2:2376", "tcp://0.0.0.0:3376") == "tcp://10.0.0.2:3376"
-    assert swarm_url("tcp://[fd00::2]:2376", "tcp://0.0.0.0:4000") == "tcp://[fd00::2]:4000"
+    assert swarm_url("tcp://10.0.0.2:2376", 3376) == "tcp://10.0.0.2:3376"
+    assert swarm_url("tcp://[fd00::2]:2376", 4000) == "tcp://[fd00::2]:4000"
