@@ -41,10 +41,11 @@ lint:
 format:
 	.venv/bin/ruff check --fix .
 	.venv/bin/ruff format .
+	PYTHONPATH=tests .venv/bin/python -m support.optiontables # the drivers' options in docs/
 
 bench:
 	@scripts/setup --bench
-	.venv/bin/python -m bench $(ARGS)
+	scripts/sandbox .venv/bin/python -m bench $(ARGS)
 
 clean:
 	@scripts/clean
