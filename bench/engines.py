@@ -132,8 +132,9 @@ def dockerd(folder: Path) -> Iterator[Engine]:
     command = [
         str(path[0] / "dockerd"), "-H", f"unix://{socket}", "--data-root", str(folder / "data"),
         "--exec-root", str(folder / "exec"), "--pidfile", str(folder / "pid"), "--bip", "172.30.242.1/24",
+        "--cgroup-parent", "bench-theirs",
     ]  # fmt: skip
-    with _no_cgroups_left("docker"), _running("dockerd", command, socket, folder, env) as engine:
+    with _no_cgroups_left("bench-theirs"), _running("dockerd", command, socket, folder, env) as engine:
         yield engine
 
 
@@ -142,7 +143,7 @@ def both() -> Iterator[tuple[Engine, Engine]]:
     """Ours and the peer, each with busybox imported from the same bytes."""
     from support.busybox import rootfs_tar
 
-    with tempfile.TemporaryDirectory(prefix="bench-", dir="/var/tmp") as name:
+    with tempfile.TemporaryDirectory(prefix="pymachine-bench-", dir="/var/tmp") as name:
         ours, theirs = Path(name) / "ours", Path(name) / "theirs"
         ours.mkdir()
         theirs.mkdir()

@@ -29,7 +29,7 @@ PLACES = ("/tmp", "/var/tmp")
 FOLDERS = "pymachine-*"
 LINKS = re.compile(r"pye[0-9a-f]{3,6}|bench-ours")
 """Bridges that tests and benchmarks give their engines."""
-CGROUPS = ("pye[0-9a-f]*[0-9a-f]", "pymachine-test-*", "pymachine-local-*", "pymachine-rehearsal-*")
+CGROUPS = ("pye[0-9a-f]*[0-9a-f]", "bench-*", "pymachine-test-*", "pymachine-local-*", "pymachine-rehearsal-*")
 """The last two are not the tests' alone; groups in which somebody lives are left alone."""
 USERS = "pymtest"
 """What names of users begin with that tests make."""
