@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import logging
 
 import h11
 
 from pymachine.dockerapi import versions
 from pymachine.dockerapi.errors import EngineError, NotFound, status_of
-from pymachine.dockerapi.messages import Answer, Query, Request, Response
+from pymachine.dockerapi.messages import Answer, Query, Request, Response, json_response
 from pymachine.dockerapi.request_body import RequestBody
 from pymachine.dockerapi.routing import Router
 
@@ -72,10 +71,7 @@ def error_response(error: BaseException) -> Response:
     message = str(error)
     if not isinstance(error, EngineError):
         message = message.strip().partition("\n")[0] or type(error).__name__
-    body = (
-        json.dumps({"message": message}, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "replace") + b"\n"
-    )
-    return Response(status, body, headers={"Content-Type": "application/json"})
+    return json_response({"message": message}, status)
 
 
 def _headers(head: h11.Request) -> dict[str, str]:

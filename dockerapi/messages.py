@@ -145,8 +145,12 @@ Handler = Callable[[Request], Awaitable[Answer]]
 
 def json_response(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     """*value* as a JSON answer."""
-    body = json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
-    return Response(status, body, headers={"Content-Type": "application/json", **(headers or {})})
+    return Response(status, to_json(value) + b"\n", headers={"Content-Type": "application/json", **(headers or {})})
+
+
+def to_json(value: Any) -> bytes:
+    """*value* as compact JSON. Half a surrogate pair (an image's label may hold one) becomes a question mark."""
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "replace")
 
 
 def empty(status: int = 204) -> Response:
@@ -159,6 +163,6 @@ def json_lines(values: AsyncIterator[Any]) -> Response:
 
     async def lines() -> AsyncIterator[bytes]:
         async for value in values:
-            yield json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode() + b"\r\n"
+            yield to_json(value) + b"\r\n"
 
     return Response(stream=lines(), headers={"Content-Type": "application/json"})

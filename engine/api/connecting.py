@@ -25,11 +25,8 @@ class ConnectingRoutes:
 
     async def connect(self, request: Request) -> Answer:
         body = await request.json_object()
-        endpoint = body.get("EndpointConfig") or {}
-        if not isinstance(endpoint, dict):
-            raise InvalidArgument("EndpointConfig must be an object")
         container = self._container(body.get("Container"))
-        await sandboxes.connect(self._service.context, container, request.params["id"], endpoint)
+        await sandboxes.connect(self._service.context, container, request.params["id"], body.get("EndpointConfig"))
         return empty(200)
 
     async def disconnect(self, request: Request) -> Answer:

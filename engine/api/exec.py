@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 from pymachine.dockerapi import stdio
-from pymachine.dockerapi.errors import Conflict, EngineError, InvalidArgument
+from pymachine.dockerapi.errors import Conflict, EngineError
 from pymachine.dockerapi.messages import Answer, Hijack, Request, Stream, empty, json_response
 from pymachine.dockerapi.routing import Route
 from pymachine.engine.api.attach import stream_type
 from pymachine.engine.api.terminal import terminal_size
-from pymachine.engine.containers import detach
+from pymachine.engine.containers import detach, shapes
 from pymachine.engine.containers.attach import relay
 from pymachine.engine.containers.execs import Exec
 from pymachine.engine.containers.service import Containers
 
+_START_FIELDS: dict[str, shapes.Kind] = {"Detach": "bool", "Tty": "bool", "ConsoleSize": "two numbers"}
 _END_PATIENCE = 5.0
 """Seconds between the end of a process's output and its own end that a client's answer waits for."""
 
@@ -57,16 +57,16 @@ class ExecRoutes:
     async def start(self, request: Request) -> Answer:
         execs = self._service.execs
         found = execs.get(request.params["id"])
-        body = await request.json_object()
+        body = shapes.require("ExecStartConfig", await request.json_object(), _START_FIELDS)
         execs.check_startable(found)
-        size = _console_size(body)
+        rows, columns = body.get("ConsoleSize") or (0, 0)
         if body.get("Detach"):
-            await execs.start(found, attached=False, size=size)
+            await execs.start(found, attached=False, size=(rows, columns))
             return empty(200)
         keys = detach.parse(str(found.config.get("DetachKeys") or ""))
 
         async def run(client: Stream) -> None:
-            await self._run(found, client, size, keys)
+            await self._run(found, client, (rows, columns), keys)
 
         return Hijack(run, stream_type(request.version, tty=found.tty))
 
@@ -89,10 +89,3 @@ class ExecRoutes:
                 await found.ended.wait()
         except TimeoutError:
             return
-
-
-def _console_size(body: dict[str, Any]) -> tuple[int, int]:
-    size = body.get("ConsoleSize") or (0, 0)
-    if len(size) != 2 or not all(isinstance(part, int) and 0 <= part < 65536 for part in size):
-        raise InvalidArgument("ConsoleSize must be a list of rows and columns")
-    return size[0], size[1]

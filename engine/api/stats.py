@@ -12,6 +12,7 @@ from pymachine.dockerapi.routing import Route
 from pymachine.engine.containers import usage
 from pymachine.engine.containers.model import Container
 from pymachine.engine.containers.service import Containers
+from pymachine.engine.containers.state import Status
 from pymachine.engine.containers.times import stamp
 
 _INTERVAL = 1.0
@@ -54,6 +55,8 @@ async def _samples(container: Container) -> AsyncIterator[dict[str, Any]]:
         yield now
         before = now
         await asyncio.sleep(_INTERVAL)
+        if container.state.status is Status.REMOVING:
+            return
 
 
 def _idle(container: Container) -> dict[str, Any]:

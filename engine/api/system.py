@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from pymachine.dockerapi.errors import InvalidArgument
+from pymachine.dockerapi.errors import InvalidArgument, NotFound
 from pymachine.dockerapi.messages import Answer, Request, Response, json_response
 from pymachine.dockerapi.routing import Route
 from pymachine.engine.info import EngineInfo
@@ -52,6 +52,10 @@ def system_routes(info: EngineInfo, disk_usage: DiskUsage, login: Login) -> list
     async def plugins(request: Request) -> Answer:
         return json_response([])
 
+    async def plugin(request: Request) -> Answer:
+        # Asked by ``docker inspect`` too, for any name that is no other object's.
+        raise NotFound(f'plugin "{request.params["name"]}" not found')
+
     return [
         Route("HEAD", "/_ping", ping),
         Route("GET", "/_ping", ping),
@@ -60,4 +64,5 @@ def system_routes(info: EngineInfo, disk_usage: DiskUsage, login: Login) -> list
         Route("GET", "/system/df", usage),
         Route("POST", "/auth", auth),
         Route("GET", "/plugins", plugins),
+        Route("GET", "/plugins/{name*}/json", plugin),
     ]

@@ -46,8 +46,12 @@ class Documents:
         """The directory and its document come to exist together, by one rename."""
         making = f"{self._root}/.{container_id}"
         os.mkdir(making, 0o710)
-        _replace(f"{making}/config.json", data)
-        os.rename(making, f"{self._root}/{container_id}")
+        try:
+            _replace(f"{making}/config.json", data)
+            os.rename(making, f"{self._root}/{container_id}")
+        except BaseException:
+            shutil.rmtree(making, ignore_errors=True)
+            raise
 
     def known(self) -> set[str]:
         """The ids of all containers on disk, damaged documents included."""
@@ -90,7 +94,8 @@ def _replace(target: str, data: bytes) -> None:
     temporary = target + ".new"
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:
-        os.write(descriptor, data)
+        while data:  # a disk that fills up takes a part of it, and refuses the rest only then
+            data = data[os.write(descriptor, data) :]
     finally:
         os.close(descriptor)
     os.rename(temporary, target)

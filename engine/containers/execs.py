@@ -12,11 +12,10 @@ from pymachine.dockerapi.errors import Conflict, EngineError, InvalidArgument, N
 from pymachine.engine.containers import etc, process, security, shapes, specs
 from pymachine.engine.containers.context import Context
 from pymachine.engine.containers.model import Container
-from pymachine.engine.containers.problems import Problems
 from pymachine.engine.runtime.base import ExecHandle, ProcessStream, StartFailed
 from pymachine.engine.runtime.spec import Process
 
-_FIELDS = {
+_FIELDS: dict[str, shapes.Kind] = {
     **dict.fromkeys(("AttachStdin", "AttachStdout", "AttachStderr", "Tty", "Privileged", "Detach"), "bool"),
     **dict.fromkeys(("User", "WorkingDir", "DetachKeys"), "str"),
     "Env": "a list of strings",
@@ -57,9 +56,7 @@ class Execs:
 
     def create(self, container: Container, body: Mapping[str, Any]) -> Exec:
         """Note an exec to be started; raises `Conflict` unless the container runs and is not paused."""
-        problems = Problems()
-        config = shapes.check("ExecConfig", dict(body), _FIELDS, problems)
-        problems.check()
+        config = shapes.require("ExecConfig", dict(body), _FIELDS)
         if not config.get("Cmd"):
             raise InvalidArgument("No exec command specified")
         _check_running(container)
@@ -157,7 +154,7 @@ class Execs:
         }
 
     def _forget_old(self) -> None:
-        ended = [key for key, found in self._execs.items() if found.ended.is_set()]
+        ended = [key for key, found in self._execs.items() if found.ended.is_set() or found.container.handle is None]
         for key in ended[: max(len(ended) - _KEPT_ENDED, 0)]:
             del self._execs[key]
 

@@ -12,9 +12,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from pymachine.engine.containers.problems import Problems
 from pymachine.engine.containers.times import stamp
 
 _SECOND = 10**9
+_SHORTEST = 10**6
 KEPT_RESULTS = 5
 OUTPUT_LIMIT = 4096
 """Bytes of a probe's output that are kept."""
@@ -30,6 +32,15 @@ class Check:
     start_period: float
     start_interval: float
     retries: int
+
+
+def check(given: Mapping[str, Any], problems: Problems) -> None:
+    """Note times too short to be meant (they are in nanoseconds), and a negative number of tries."""
+    for name in ("Interval", "Timeout", "StartPeriod", "StartInterval"):
+        if given.get(name) and given[name] < _SHORTEST:
+            problems.add(f"{name} in Healthcheck cannot be less than 1ms")
+    if (given.get("Retries") or 0) < 0:
+        problems.add("Retries in Healthcheck cannot be negative")
 
 
 def read(config: Mapping[str, Any]) -> Check | None:

@@ -117,10 +117,10 @@ def resources(host_config: Mapping[str, Any]) -> Resources:
         oom_kill_disable=bool(host_config.get("OomKillDisable")),
         cpu_shares=host_config.get("CpuShares") or 0,
         cpu_period=period,
-        cpu_quota=max(quota, 0),
+        cpu_quota=quota,
         cpuset_cpus=host_config.get("CpusetCpus") or "",
         cpuset_mems=host_config.get("CpusetMems") or "",
-        pids_limit=max(host_config.get("PidsLimit") or 0, 0),
+        pids_limit=host_config.get("PidsLimit") or 0,
         blkio_weight=host_config.get("BlkioWeight") or 0,
     )
 

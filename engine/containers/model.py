@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
+from pymachine.engine.containers import shapes
 from pymachine.engine.containers.health import Health
 from pymachine.engine.containers.state import State, Status
 from pymachine.engine.containers.waiting import Waiters
@@ -57,7 +58,7 @@ class MountPoint:
 
 @dataclass(slots=True)
 class Container:
-    """One container. The fields down to *half_made* are its document; the rest lives in this process only."""
+    """One container. The fields down to *volumes_go* are its document; the rest lives in this process only."""
 
     id: str
     name: str
@@ -81,6 +82,8 @@ class Container:
     sandbox: Sandbox | None = None
     half_made: bool = False
     """Its creation has not been finished: a daemon that reads this in a document removes it."""
+    volumes_go: bool = False
+    """It is being removed together with its anonymous volumes."""
 
     handle: ContainerHandle | None = None
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -141,6 +144,10 @@ _KEPT = (
 )  # fmt: skip
 
 
+_RARE = ("half_made", "volumes_go")
+"""Kept only where they are true."""
+
+
 def to_document(container: Container) -> dict[str, Any]:
     """The container's document."""
     document: dict[str, Any] = {"schema": SCHEMA}
@@ -148,8 +155,9 @@ def to_document(container: Container) -> dict[str, Any]:
     document["state"] = asdict(container.state)
     document["mounts"] = [asdict(mount) for mount in container.mounts]
     document["sandbox"] = asdict(container.sandbox) if container.sandbox else None
-    if container.half_made:
-        document["half_made"] = True
+    for name in _RARE:
+        if getattr(container, name):
+            document[name] = True
     return document
 
 
@@ -160,6 +168,8 @@ def from_document(document: Any) -> Container:
     if document.get("schema") != SCHEMA:
         raise ValueError(f"schema {document.get('schema')!r} is not known to this version")
     try:
+        shapes.require("config", document["config"], shapes.CONFIG)
+        shapes.require("host_config", document["host_config"], shapes.HOST_CONFIG)
         state = dict(document["state"])
         state["status"] = Status(state["status"])
         return Container(
@@ -167,7 +177,7 @@ def from_document(document: Any) -> Container:
             state=State(**state),
             mounts=[MountPoint(**mount) for mount in document["mounts"]],
             sandbox=sandbox_from(document["sandbox"]),
-            half_made=bool(document.get("half_made")),
+            **{name: bool(document.get(name)) for name in _RARE},
         )
     except (KeyError, TypeError) as error:
         raise ValueError(f"not a container document: {error}") from error

@@ -16,7 +16,7 @@ Find = Callable[[str], Container]
 """A container by its reference; raises `NotFound`."""
 
 
-def check(host_config: Mapping[str, Any], problems: Problems) -> None:
+def check(config: Mapping[str, Any], host_config: Mapping[str, Any], problems: Problems) -> None:
     """Note modes that do not exist or do not go together."""
     allowed = {
         "PidMode": ("", "private", "host"), "UTSMode": ("", "private", "host"),
@@ -29,9 +29,31 @@ def check(host_config: Mapping[str, Any], problems: Problems) -> None:
             problems.add(f"invalid {name}: {mode}")
     if ".." in str(host_config.get("CgroupParent") or "").split("/"):
         problems.add(f"invalid cgroup parent: {host_config['CgroupParent']}")
-    network = str(host_config.get("NetworkMode") or "")
-    if network.startswith("container:") and (host_config.get("PortBindings") or host_config.get("PublishAllPorts")):
-        problems.add("conflicting options: port publishing and the container type network mode")
+    if config.get("Hostname") and host_config.get("UTSMode") == "host":
+        problems.add("conflicting options: hostname and the UTS mode")
+    _check_network(str(host_config.get("NetworkMode") or ""), config, host_config, problems)
+
+
+def _check_network(mode: str, config: Mapping[str, Any], host: Mapping[str, Any], problems: Problems) -> None:
+    """Note what cannot be given to a container that has no network of its own, in Docker's words."""
+    other = mode.startswith("container:")
+    if other and not joined(mode):
+        problems.add("invalid container format container:<name|id>")
+    if not (other or mode == "host"):
+        return
+    conflicts = {
+        "mac-address and the network mode": config.get("MacAddress"),
+        f"{'container' if other else 'host'} type networking can't be used with links": host.get("Links"),
+        "hostname and the network mode": other and config.get("Hostname"),
+        "dns and the network mode": other and host.get("Dns"),
+        "custom host-to-IP mapping and the network mode": other and host.get("ExtraHosts"),
+        "port publishing and the container type network mode":
+            other and (host.get("PortBindings") or host.get("PublishAllPorts")),
+        "port exposing and the container type network mode": other and config.get("ExposedPorts"),
+    }  # fmt: skip
+    for what, given in conflicts.items():
+        if given:
+            problems.add(f"conflicting options: {what}")
 
 
 def joined(mode: str) -> str:

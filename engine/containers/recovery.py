@@ -135,7 +135,7 @@ class Recovery:
         try:
             if container.sandbox is not None:
                 await self._context.network.release(container.sandbox)
-            volumes = container.auto_remove or container.half_made
+            volumes = container.auto_remove or container.half_made or container.volumes_go
             await asyncio.to_thread(removal.remove_from_disk, self._context, container, volumes=volumes)
         except (OSError, EngineError) as error:
             _log.error("container %s could not be removed, the next start tries again: %s", container.id[:12], error)

@@ -21,7 +21,7 @@ async def remove_ended(context: Context, container: Container, *, volumes: bool)
     A failure leaves it ``dead``, to be tried again.
     """
     async with container.lock:
-        _mark(context, container)
+        _mark(context, container, volumes=volumes)
         if container.settling is not None:
             await container.settling
         try:
@@ -59,9 +59,10 @@ async def _finish(context: Context, container: Container) -> None:
     await asyncio.to_thread(remove_from_disk, context, container, volumes=True)
 
 
-def _mark(context: Context, container: Container) -> None:
+def _mark(context: Context, container: Container, *, volumes: bool) -> None:
     _check(container)
     container.state.to(Status.REMOVING)
+    container.volumes_go = volumes
     context.record(container)
 
 

@@ -6,7 +6,18 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from pymachine.engine.containers import binds, devices, limits, namespaces, ports, process, security, shapes, specs
+from pymachine.engine.containers import (
+    binds,
+    devices,
+    health,
+    limits,
+    namespaces,
+    ports,
+    process,
+    security,
+    shapes,
+    specs,
+)
 from pymachine.engine.containers.options import Options, log_config
 from pymachine.engine.containers.problems import Problems
 from pymachine.engine.containers.signals import parse as parse_signal
@@ -33,6 +44,8 @@ def parse(body: dict[str, Any], options: Options) -> CreateRequest:
     config = shapes.check("Config", parts, shapes.CONFIG, problems)
     host = shapes.check("HostConfig", body.get("HostConfig"), shapes.HOST_CONFIG, problems)
     networking = shapes.check("NetworkingConfig", body.get("NetworkingConfig"), {"EndpointsConfig": "object"}, problems)
+    if not config.get("Image"):
+        problems.add("no image specified")
     _check_config(config, problems)
     _check_host(config, host, options, problems)
     problems.check()
@@ -40,8 +53,6 @@ def parse(body: dict[str, Any], options: Options) -> CreateRequest:
 
 
 def _check_config(config: dict[str, Any], problems: Problems) -> None:
-    if not config.get("Image"):
-        problems.add("no image specified")
     for entry in config.get("Env") or ():
         if not entry.partition("=")[0]:
             problems.add(f"invalid environment variable: {entry}")
@@ -54,6 +65,7 @@ def _check_config(config: dict[str, Any], problems: Problems) -> None:
     if config.get("StopSignal"):
         with problems.collect():
             parse_signal(config["StopSignal"])
+    health.check(config.get("Healthcheck") or {}, problems)
     for key in config.get("ExposedPorts") or {}:
         with problems.collect():
             ports.parse_port(key)
@@ -61,7 +73,7 @@ def _check_config(config: dict[str, Any], problems: Problems) -> None:
 
 def _check_host(config: dict[str, Any], host: dict[str, Any], options: Options, problems: Problems) -> None:
     limits.check(host, problems)
-    namespaces.check(host, problems)
+    namespaces.check(config, host, problems)
     check_restart(host, problems)
     privileged = bool(host.get("Privileged"))
     attempts = (
@@ -120,7 +132,14 @@ def complete_host(host: dict[str, Any], options: Options) -> dict[str, Any]:
 
 
 def complete_config(config: dict[str, Any], image: dict[str, Any], container_id: str, host: dict[str, Any]) -> Any:
-    """``Config`` with the image's part, and a host name; raises `InvalidArgument` when there is no command."""
+    """``Config`` with the image's part, and a host name.
+
+    Raises `InvalidArgument` when there is no command, and for an image whose configuration makes no sense.
+    """
+    problems = Problems()
+    image = shapes.check("the image's Config", image, shapes.CONFIG, problems)
+    _check_config(image, problems)
+    problems.check()
     merged = process.complete(config, image)
     process.arguments(merged)
     own = host.get("NetworkMode") != "host" and host.get("UTSMode") != "host"

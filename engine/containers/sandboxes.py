@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pymachine.dockerapi.errors import Conflict, EngineError, Forbidden, InvalidArgument, NotFound
-from pymachine.engine.containers import etc, namespaces, ports
+from pymachine.dockerapi.errors import Conflict, EngineError, Forbidden, NotFound
+from pymachine.engine.containers import etc, namespaces, ports, shapes
 from pymachine.engine.containers.context import Context
 from pymachine.engine.containers.model import Container
+from pymachine.engine.containers.problems import Problems
 from pymachine.engine.network.base import Sandbox
 
 _ALONE = ("host", "none")
@@ -28,10 +29,11 @@ def complete(context: Context, networking: dict[str, Any], mode: str) -> dict[st
     if mode in _ALONE or namespaces.joined(mode):
         return {"EndpointsConfig": {}}
     found: dict[str, Any] = {_name_if_known(context, mode): {}}
+    problems = Problems()
     for given, entry in (networking.get("EndpointsConfig") or {}).items():
-        if not (entry is None or isinstance(entry, dict)):
-            raise InvalidArgument(f"NetworkingConfig.EndpointsConfig[{given}] must be an object")
-        found[_name_if_known(context, given)] = entry or {}
+        part = f"NetworkingConfig.EndpointsConfig[{given}]"
+        found[_name_if_known(context, given)] = shapes.check(part, entry, shapes.ENDPOINT, problems)
+    problems.check()
     return {"EndpointsConfig": found}
 
 
@@ -115,15 +117,16 @@ async def _join(context: Context, container: Container, sandbox: Sandbox, pid: i
     await context.network.connect(sandbox, pid, name, hostname=etc.hostname(container), **_wishes(container, endpoint))
 
 
-async def connect(context: Context, container: Container, reference: str, endpoint: Mapping[str, Any]) -> None:
+async def connect(context: Context, container: Container, reference: str, endpoint: Any) -> None:
     """``network connect``; raises `Forbidden` where it is connected already or cannot be."""
+    endpoint = shapes.require("EndpointConfig", endpoint, shapes.ENDPOINT)
     name = _name(context, reference)
     if container.network_mode in _ALONE or namespaces.joined(container.network_mode) or name in _ALONE:
         raise Forbidden("container cannot be connected to host, none or another container's network")
     async with container.lock:
         if name in entries(container):
             raise Forbidden(f"endpoint with name {container.name} already exists in network {name}")
-        entries(container)[name] = dict(endpoint)
+        entries(container)[name] = endpoint
         try:
             if container.state.running and container.sandbox is not None:
                 await _join(context, container, container.sandbox, container.state.pid, name)

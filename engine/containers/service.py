@@ -132,6 +132,8 @@ class Containers:
         problems = Problems()
         changes = {name: value for name, value in body.items() if name in _UPDATABLE and value is not None}
         checked = request.host_part(changes, problems)
+        if checked.get("PidsLimit") == 0:
+            checked["PidsLimit"] = -1  # both mean no limit, and nought is what was not asked for
         merged = {**container.host_config, **{name: value for name, value in checked.items() if value}}
         limits.check(merged, problems)
         request.check_restart(merged, problems)

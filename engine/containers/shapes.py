@@ -12,12 +12,40 @@ from pymachine.engine.containers.problems import Problems
 
 _STRINGS = "a list of strings"
 
-CONFIG: dict[str, str] = {
+Kind = str | dict[str, Any] | list[dict[str, Any]]
+"""What a field holds: by its name in `_SPOKEN`, or the fields of an object, or (in a list) of each object of a list."""
+
+_HEALTHCHECK: dict[str, Kind] = {
+    "Test": _STRINGS,
+    **dict.fromkeys(("Interval", "Timeout", "StartPeriod", "StartInterval", "Retries"), "int"),
+}
+_MOUNT: dict[str, Kind] = {
+    **dict.fromkeys(("Type", "Source", "Target", "Consistency"), "str"),
+    "ReadOnly": "bool",
+    "BindOptions": {"Propagation": "str", "NonRecursive": "bool", "CreateMountpoint": "bool"},
+    "VolumeOptions": {
+        "NoCopy": "bool",
+        "Labels": "strings by name",
+        "Subpath": "str",
+        "DriverConfig": {"Name": "str", "Options": "strings by name"},
+    },
+    "TmpfsOptions": {"SizeBytes": "int", "Mode": "int"},
+}
+ENDPOINT: dict[str, Kind] = {
+    "Aliases": _STRINGS,
+    "Links": _STRINGS,
+    "MacAddress": "str",
+    "DriverOpts": "strings by name",
+    "IPAMConfig": {"IPv4Address": "str", "IPv6Address": "str", "LinkLocalIPs": _STRINGS},
+}
+
+CONFIG: dict[str, Kind] = {
     **dict.fromkeys(
         ("AttachStdin", "AttachStdout", "AttachStderr", "Tty", "OpenStdin", "StdinOnce", "NetworkDisabled"), "bool"
     ),
     **dict.fromkeys(("Hostname", "Domainname", "User", "Image", "WorkingDir", "StopSignal", "MacAddress"), "str"),
-    **dict.fromkeys(("ExposedPorts", "Volumes", "Healthcheck"), "object"),
+    **dict.fromkeys(("ExposedPorts", "Volumes"), "object"),
+    "Healthcheck": _HEALTHCHECK,
     "Labels": "strings by name",
     "Env": _STRINGS,
     "Cmd": "words",
@@ -26,7 +54,7 @@ CONFIG: dict[str, str] = {
     "StopTimeout": "int",
 }
 
-HOST_CONFIG: dict[str, str] = {
+HOST_CONFIG: dict[str, Kind] = {
     **dict.fromkeys(
         ("Privileged", "PublishAllPorts", "ReadonlyRootfs", "AutoRemove", "Init", "OomKillDisable"), "bool"
     ),
@@ -53,8 +81,13 @@ HOST_CONFIG: dict[str, str] = {
     ),
     "ConsoleSize": "two numbers",
     **dict.fromkeys(("Sysctls", "Tmpfs", "StorageOpt"), "strings by name"),
-    **dict.fromkeys(("PortBindings", "RestartPolicy", "LogConfig"), "object"),
-    **dict.fromkeys(("Mounts", "Devices", "Ulimits", "DeviceRequests"), "a list of objects"),
+    "PortBindings": "object",
+    "RestartPolicy": {"Name": "str", "MaximumRetryCount": "int"},
+    "LogConfig": {"Type": "str", "Config": "strings by name"},
+    "Mounts": [_MOUNT],
+    "Devices": [dict.fromkeys(("PathOnHost", "PathInContainer", "CgroupPermissions"), "str")],
+    "Ulimits": [{"Name": "str", "Soft": "int", "Hard": "int"}],
+    "DeviceRequests": [{}],
 }  # fmt: skip
 
 
@@ -64,18 +97,27 @@ def _is(value: Any, kind: str) -> bool:
     if kind == "int":
         return isinstance(value, int) and not isinstance(value, bool) and -(2**63) <= value < 2**63
     if kind == "str":
-        return isinstance(value, str) and "\0" not in value
+        return _is_text(value)
     if kind == "object":
-        return isinstance(value, dict)
+        return isinstance(value, dict) and all(map(_is_text, value))
     if kind == "strings by name":
-        return isinstance(value, dict) and all(isinstance(item, str) for item in value.values())
-    if kind == "a list of objects":
-        return isinstance(value, list) and all(isinstance(item, dict) for item in value)
+        return isinstance(value, dict) and all(map(_is_text, value)) and all(map(_is_text, value.values()))
     if kind == "two numbers":
         return isinstance(value, list) and len(value) == 2 and all(_is_size(item) for item in value)
     if kind == "words" and isinstance(value, str):
-        return "\0" not in value
-    return isinstance(value, list) and all(isinstance(item, str) and "\0" not in item for item in value)
+        return _is_text(value)
+    return isinstance(value, list) and all(map(_is_text, value))
+
+
+def _is_text(value: Any) -> bool:
+    """Whether it can be handed to the kernel: no null byte, and no half of a surrogate pair, which JSON may hold."""
+    if not isinstance(value, str) or "\0" in value:
+        return False
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _is_size(value: Any) -> bool:
@@ -88,7 +130,7 @@ _SPOKEN = {
 }  # fmt: skip
 
 
-def check(part: str, value: Any, fields: dict[str, str], problems: Problems) -> dict[str, Any]:
+def check(part: str, value: Any, fields: dict[str, Kind], problems: Problems) -> dict[str, Any]:
     """*value* without its nulls; wrong types are noted in *problems* and left out."""
     if value is None:
         return {}
@@ -100,8 +142,27 @@ def check(part: str, value: Any, fields: dict[str, str], problems: Problems) -> 
         kind = fields.get(name)
         if item is None:
             continue
-        if kind is not None and not _is(item, kind):
+        if isinstance(kind, dict):
+            kept[name] = check(f"{part}.{name}", item, kind, problems)
+        elif isinstance(kind, list):
+            kept[name] = _check_each(f"{part}.{name}", item, kind[0], problems)
+        elif kind is not None and not _is(item, kind):
             problems.add(f"{part}.{name} must be {_SPOKEN.get(kind, kind)}")
-            continue
-        kept[name] = [item] if kind == "words" and isinstance(item, str) else item
+        else:
+            kept[name] = [item] if kind == "words" and isinstance(item, str) else item
     return kept
+
+
+def require(part: str, value: Any, fields: dict[str, Kind]) -> dict[str, Any]:
+    """As `check`, but raises `InvalidArgument` for what is wrong."""
+    problems = Problems()
+    kept = check(part, value, fields, problems)
+    problems.check()
+    return kept
+
+
+def _check_each(part: str, value: Any, fields: dict[str, Kind], problems: Problems) -> list[dict[str, Any]]:
+    if not isinstance(value, list):
+        problems.add(f"{part} must be a list of objects")
+        return []
+    return [check(f"{part}[{index}]", item, fields, problems) for index, item in enumerate(value)]

@@ -74,10 +74,11 @@ class Resources:
     cpu_period: int = 0
     """Microseconds."""
     cpu_quota: int = 0
-    """Microseconds of CPU time in each period."""
+    """Microseconds of CPU time in each period; -1 for no limit."""
     cpuset_cpus: str = ""
     cpuset_mems: str = ""
     pids_limit: int = 0
+    """-1 for no limit."""
     blkio_weight: int = 0
 
 

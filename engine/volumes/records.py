@@ -8,6 +8,7 @@ import logging
 import os
 import secrets
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -56,7 +57,7 @@ class VolumeStore:
                 record = _parse(json.loads((folder / "volume.json").read_text()), folder.name)
                 found[record.name] = record
             except FileNotFoundError:
-                continue  # creation was cut short before the volume existed
+                _drop_half_made(folder)
             except (OSError, ValueError, TypeError, KeyError) as error:
                 _log.error("volume record in %s is damaged and was left out: %s", folder, error)
         return found
@@ -88,6 +89,14 @@ class VolumeStore:
             return
         _sync(self._root)
         shutil.rmtree(doomed)
+
+
+def _drop_half_made(folder: Path) -> None:
+    """Remove what is left of a creation that was cut short before the volume existed; never data."""
+    (folder / "volume.json.tmp").unlink(missing_ok=True)
+    for path in (folder / "_data", folder):
+        with suppress(OSError):
+            path.rmdir()
 
 
 def _parse(document: Any, name: str) -> VolumeRecord:

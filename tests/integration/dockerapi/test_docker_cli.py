@@ -121,7 +121,7 @@ def test_what_is_not_served_says_so(served: tuple[EngineProcess, int]) -> None:
     done = running.run("node", "ls")
     assert done.returncode != 0
     assert "This node is not a swarm manager" in done.stderr
-    done = running.run("plugin", "inspect", "x/y")
+    done = running.run("plugin", "enable", "x/y")
     assert "is not served by this engine yet" in done.stderr
 
 

@@ -53,7 +53,7 @@ def test_sane_limits() -> None:
     host = {"Memory": 8 * MIB, "MemorySwap": -1, "CpusetCpus": "0", "NanoCpus": 5 * 10**8, "PidsLimit": -1}
     assert problems_of(host) == ""
     found = limits.resources(host)
-    assert (found.memory, found.memory_swap, found.pids_limit) == (8 * MIB, -1, 0)
+    assert (found.memory, found.memory_swap, found.pids_limit) == (8 * MIB, -1, -1)
     assert (found.cpu_period, found.cpu_quota) == (100_000, 50_000)
 
 

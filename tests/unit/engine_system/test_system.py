@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pymachine.dockerapi.errors import InvalidArgument, NotServed, Unavailable
+from pymachine.dockerapi.errors import InvalidArgument, NotFound, NotServed, Unavailable
 from pymachine.dockerapi.messages import Answer, Query, Request, Response
 from pymachine.dockerapi.routing import Route, Router
 from pymachine.engine.api.system import system_routes
@@ -106,6 +106,13 @@ def test_the_rest_of_the_api_is_named_as_not_served(router: Router) -> None:
 def test_swarm_mode_answers_as_outside_of_a_swarm(router: Router) -> None:
     with pytest.raises(Unavailable, match="^This node is not a swarm manager"):
         _ask(router, "GET", "/services")
+
+
+def test_there_is_no_plugin(router: Router) -> None:
+    """``docker inspect`` asks this too, and takes "not found" for what it is."""
+    assert json.loads(_ask(router, "GET", "/plugins").body) == []
+    with pytest.raises(NotFound, match=r'^plugin "some/thing" not found$'):
+        _ask(router, "GET", "/plugins/some/thing/json")
 
 
 def test_the_table_covers_the_api() -> None:

@@ -125,3 +125,13 @@ def test_events_tell_of_creation_and_removal(tmp_path: Path) -> None:
         ("volume", "create", "data"),
         ("volume", "destroy", "data"),
     ]
+
+
+def test_what_a_killed_creation_left_is_gone_after_a_restart(service: VolumeService, tmp_path: Path) -> None:
+    """But not what has data in it, though nobody knows whose it is."""
+    for name, files in (("begun", ()), ("nearly", ("volume.json.tmp",)), ("lost", ("_data/file",))):
+        (tmp_path / "volumes" / name / "_data").mkdir(parents=True)
+        for file in files:
+            (tmp_path / "volumes" / name / file).touch()
+    assert VolumeService(tmp_path / "volumes", EventBus()).all() == []
+    assert [folder.name for folder in (tmp_path / "volumes").iterdir()] == ["lost"]
