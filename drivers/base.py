@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import enum
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
@@ -204,9 +204,24 @@ class Driver(ABC):
 class BatchStates(Protocol):
     """A power of drivers that can ask the outside for many machines by one call."""
 
+    def batch(self) -> Hashable:
+        """Machines of the same batch are asked for together; others at the same time, so that one whose outside is
+        slow or broken holds up no other. Asks nobody. Raises `MachineError` for a machine that cannot be asked for."""
+        ...
+
     def states(self, drivers: Sequence[Driver]) -> Mapping[str, Seen]:
-        """By machine id, for drivers of this driver's class (a class method). Machines that are left out are asked
-        one by one. Raises `MachineError` when nothing can be known of any."""
+        """By machine id, for drivers of this driver's class and of one batch (a class method). Machines that are left
+        out are asked one by one. Raises `MachineError` when nothing can be known of any."""
+        ...
+
+
+@runtime_checkable
+class LetsIn(Protocol):
+    """A power of drivers whose machines let in only computers that they know."""
+
+    def let_in(self) -> None:
+        """Open a running machine to this computer, which may be at another address than the last time; fine when it
+        is open to it already."""
         ...
 
 
@@ -274,6 +289,10 @@ class Retypable(Protocol):
 @runtime_checkable
 class Clonable(Protocol):
     """A power of drivers that can make a machine with a copy of another one's disk."""
+
+    def clone_options(self) -> Mapping[str, Any]:
+        """The new machine's options: this one's, without what one machine only can have, such as a static address."""
+        ...
 
     def clone_resources(self) -> Mapping[str, Any]:
         """What a new machine's ``resources`` begin with, so that its create copies this machine. Raises `DriverError`

@@ -1,13 +1,11 @@
-"""The states of many machines by few calls: one a page of machines of one account and region."""
+"""The states of many machines of one account and region by few calls: one for as many as a filter takes."""
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from pymachine.drivers.amazonec2 import instances
-from pymachine.drivers.amazonec2.cloud import Account, Cloud
 from pymachine.drivers.amazonec2.gathering import MOST
 from pymachine.drivers.base import Seen, State
 from pymachine.machine.errors import MachineError
@@ -18,23 +16,17 @@ if TYPE_CHECKING:
 
 def states(drivers: Sequence[AmazonEC2Driver]) -> Mapping[str, Seen]:
     """By machine id; those that have no instance on record are left out."""
-    accounts: dict[Account, list[AmazonEC2Driver]] = defaultdict(list)
-    for driver in drivers:
-        if driver.context.resources.get("instance"):
-            accounts[driver.cloud.account].append(driver)
+    asked = [driver for driver in drivers if driver.context.resources.get("instance")]
     seen: dict[str, Seen] = {}
-    for group in accounts.values():
-        for start in range(0, len(group), MOST):
-            seen |= _page(group[0].cloud, group[start : start + MOST])
+    for start in range(0, len(asked), MOST):
+        seen |= _page(asked[start : start + MOST])
     return seen
 
 
-def _page(cloud: Cloud, drivers: Sequence[AmazonEC2Driver]) -> Mapping[str, Seen]:
+def _page(drivers: Sequence[AmazonEC2Driver]) -> Mapping[str, Seen]:
     ids = [str(driver.context.resources["instance"]) for driver in drivers]
     try:
-        # A filter and not InstanceIds: one id that is unknown would make an error of the whole call.
-        wanted = [{"Name": "instance-id", "Values": ids}]
-        found = {instance["InstanceId"]: instance for instance in instances.search(cloud, wanted)}
+        found = instances.by_ids(drivers[0].cloud, ids)
     except MachineError as error:
         return {driver.context.machine_id: Seen(State.ERROR, problem=str(error)) for driver in drivers}
     return {

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pymachine.drivers.amazonec2 import faults
-from pymachine.drivers.amazonec2.faults import Refused
+from pymachine.drivers.amazonec2.faults import NoAnswer, Refused
 from pymachine.drivers.amazonec2.options import DEFAULT_REGION, Options
 from pymachine.drivers.amazonec2.waiting import Patience
 from pymachine.machine.errors import MissingRequirement
@@ -119,14 +119,17 @@ class Cloud:
         found = region or options.region or _default_region(options.profile)
         return cls(Account(options.profile, options.role, found, options.endpoint), patience)
 
-    def call(self, action: str, /, *, eventually: Collection[str] = (), **parameters: Any) -> dict[str, Any]:
+    def call(
+        self, action: str, /, *, eventually: Collection[str] = (), repeatable: bool = True, **parameters: Any
+    ) -> dict[str, Any]:
         """One API action such as ``RunInstances`` or ``ssm:GetParameter``; retried while throttled.
 
-        Errors with a code of *eventually* are retried for a minute. Raises `Refused` with AWS's code,
-        `MissingRequirement` when there are no credentials.
+        Errors with a code of *eventually* are retried for a minute. What has no answer is asked again, unless it is
+        not *repeatable*: unlike calls with a client token, or for a thing with a name, it would make a second one.
+        Raises `Refused` with AWS's code, `NoAnswer`, and `MissingRequirement` when there are no credentials.
         """
         service, _, name = action.rpartition(":")
-        return self._retried(service or "ec2", name, parameters, frozenset(eventually))
+        return self._retried(service or "ec2", name, parameters, frozenset(eventually), repeatable=repeatable)
 
     def pages(self, action: str, key: str, /, **parameters: Any) -> Iterator[Any]:
         """The items of a ``Describe…`` action, page by page."""
@@ -139,13 +142,15 @@ class Cloud:
             token = {"NextToken": answer["NextToken"]}
 
     def _retried(
-        self, service: str, name: str, parameters: dict[str, Any], eventually: frozenset[str]
+        self, service: str, name: str, parameters: dict[str, Any], eventually: frozenset[str], *, repeatable: bool
     ) -> dict[str, Any]:
         short, attempt = self.patience.at_most(EVENTUAL_SECONDS), 0
         while True:
             try:
-                return self._once(service, name, parameters)
+                return self._once(service, name, parameters, attempts=MOST_ATTEMPTS_UNREACHABLE if repeatable else 1)
             except Refused as error:
+                if error.code in faults.TRANSIENT and not repeatable:
+                    raise NoAnswer(str(error)) from error
                 if error.code in faults.THROTTLED | faults.TRANSIENT:
                     patience = self.patience
                 elif error.code in eventually and short.left > 0:
@@ -155,13 +160,13 @@ class Cloud:
                 patience.pause(attempt, f"asking AWS for {error.action}", last_error=str(error))
                 attempt += 1
 
-    def _once(self, service: str, name: str, parameters: dict[str, Any]) -> dict[str, Any]:
+    def _once(self, service: str, name: str, parameters: dict[str, Any], *, attempts: int) -> dict[str, Any]:
         action = f"{'ec2' if service == 'ec2' else service}:{name}"
         boto3()
         from botocore.exceptions import BotoCoreError, ClientError, ConnectionError, HTTPClientError
         from botocore.parsers import ResponseParserError
 
-        for attempt in range(MOST_ATTEMPTS_UNREACHABLE):
+        for attempt in range(attempts):
             try:
                 with _LOCK:
                     client = _client(self.account, service)
@@ -170,8 +175,8 @@ class Cloud:
             except ClientError as error:
                 raise faults.from_client_error(error, action, self.account.who) from error
             except (ConnectionError, HTTPClientError, ResponseParserError) as error:
-                if attempt + 1 == MOST_ATTEMPTS_UNREACHABLE or "SSL" in type(error).__name__:
-                    raise faults.from_botocore(error, action, self.account.who) from error
+                if attempt + 1 == attempts or "SSL" in type(error).__name__:
+                    raise faults.no_answer(error, action, self.account.who) from error
                 self.patience.pause(attempt, f"reaching AWS for {action}", last_error=str(error))
             except BotoCoreError as error:
                 raise faults.from_botocore(error, action, self.account.who) from error

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import shlex
 import shutil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pymachine.drivers.amazonec2 import belongings, keypair, tags
 from pymachine.drivers.amazonec2.cloud import Cloud
+from pymachine.drivers.amazonec2.faults import NoAnswer
 from pymachine.drivers.amazonec2.options import Options
 from pymachine.drivers.amazonec2.plan import Plan
+from pymachine.drivers.amazonec2.waiting import FOUND_SECONDS, settled
 from pymachine.drivers.base import Context
 from pymachine.machine.errors import MissingRequirement
 from pymachine.machine.ssh.base import SSHEndpoint
@@ -63,20 +65,33 @@ def _proxy_command(options: Options, region: str, instance_id: str) -> str:
     return f"{command} portNumber=%p"
 
 
-def elastic_ip(cloud: Cloud, context: Context, plan: Plan, instance_id: str) -> str:
-    """The machine's Elastic IP, allocated if it has none, and given to the instance; its allocation's id."""
-    found = cloud.call("DescribeAddresses", Filters=tags.of_machine(context.machine_id)).get("Addresses") or []
-    if found:
-        allocation, holder = str(found[0]["AllocationId"]), found[0].get("InstanceId")
-    else:
-        tagged = [tags.specification("elastic-ip", plan.tags)]
-        allocation, holder = (
-            str(cloud.call("AllocateAddress", Domain="vpc", TagSpecifications=tagged)["AllocationId"]),
-            "",
-        )
-    if holder != instance_id:
-        cloud.call("AssociateAddress", AllocationId=allocation, InstanceId=instance_id, eventually=ASSOCIATE_LATER)
-    return allocation
+def elastic_ip(cloud: Cloud, context: Context, plan: Plan, instance_id: str) -> dict[str, Any]:
+    """The machine's Elastic IP as EC2 describes it, allocated if it has none, and given to the instance."""
+    found = _allocated(cloud, context.machine_id) or _allocate(cloud, context, plan)
+    if found.get("InstanceId") != instance_id:
+        wanted = {"AllocationId": found["AllocationId"], "InstanceId": instance_id}
+        cloud.call("AssociateAddress", **wanted, eventually=ASSOCIATE_LATER)
+    return found
+
+
+def _allocated(cloud: Cloud, machine_id: str) -> dict[str, Any] | None:
+    found = cloud.call("DescribeAddresses", Filters=tags.of_machine(machine_id)).get("Addresses") or []
+    return found[0] if found else None
+
+
+def _allocate(cloud: Cloud, context: Context, plan: Plan) -> dict[str, Any]:
+    """A new one. AllocateAddress takes no client token: what a call without an answer did is looked for by its tag."""
+    tagged = [tags.specification("elastic-ip", plan.tags)]
+    attempt = 0
+    while True:
+        try:
+            return cloud.call("AllocateAddress", repeatable=False, Domain="vpc", TagSpecifications=tagged)
+        except NoAnswer as error:
+            found = settled(lambda: _allocated(cloud, context.machine_id), cloud.patience, FOUND_SECONDS)
+            if found:
+                return found
+            cloud.patience.pause(attempt, "allocating an Elastic IP", last_error=str(error))
+            attempt += 1
 
 
 def keep_volumes(cloud: Cloud, options: Options, instance_id: str) -> None:

@@ -27,14 +27,14 @@ from pymachine.drivers.amazonec2 import (
     types,
 )
 from pymachine.drivers.amazonec2 import options as ec2_options
-from pymachine.drivers.amazonec2.cloud import Cloud
+from pymachine.drivers.amazonec2.cloud import Account, Cloud
 from pymachine.drivers.amazonec2.faults import Refused
 from pymachine.drivers.amazonec2.launch import Parts, parameters, ways
-from pymachine.drivers.amazonec2.launcher import Launcher, settled
+from pymachine.drivers.amazonec2.launcher import Launcher
 from pymachine.drivers.amazonec2.plan import Plan, make_plan, remember, remembered
 from pymachine.drivers.amazonec2.reboot import reboot
 from pymachine.drivers.amazonec2.userdata import user_data
-from pymachine.drivers.amazonec2.waiting import Patience
+from pymachine.drivers.amazonec2.waiting import Patience, settled
 from pymachine.drivers.base import Belonging, Context, Driver, Seen, Snapshot, State
 from pymachine.machine.errors import DriverError, InvalidOption, MachineError, PreCreateCheckFailed
 from pymachine.machine.ssh.base import SSHEndpoint
@@ -144,10 +144,18 @@ class AmazonEC2Driver(Driver):
             return instances.STATES[instances.name_of_state(living[0])] if living else State.NONE
         return instances.STATES[instances.name_of_state(self._look())]
 
+    def batch(self) -> Account:
+        """Machines of one account and region are asked for together (`pymachine.drivers.base.BatchStates`)."""
+        return self.cloud.account
+
     @classmethod
     def states(cls, drivers: Sequence[Driver]) -> Mapping[str, Seen]:
-        """Many machines' states, by few calls (`pymachine.drivers.base.BatchStates`)."""
+        """Many machines' states, by few calls."""
         return batch.states([driver for driver in drivers if isinstance(driver, cls)])
+
+    def let_in(self) -> None:
+        """Open its own group to the address that this computer has now (`pymachine.drivers.base.LetsIn`)."""
+        self._follow_caller()
 
     def address(self) -> str:
         """The address it has now: a stopped instance may come back with another."""
@@ -207,7 +215,7 @@ class AmazonEC2Driver(Driver):
 
     def remove_snapshot(self, name: str) -> None:
         """Remove the image and what is behind it."""
-        snapshots.remove(self.cloud, snapshots.require(self.cloud, self.context, name))
+        snapshots.remove(self.cloud, self.context, name)
 
     def belongings(self, store_id: str) -> list[Belonging]:
         """All of a store's machines in the region, or of any store's (`pymachine.drivers.base.Collects`)."""
@@ -298,20 +306,24 @@ class AmazonEC2Driver(Driver):
         if not self.options.elastic_ip:
             return self._await_running()
         instances.wait_for(self.cloud, self._require_instance(), "running", new=True)  # a pending one takes none
-        allocation = connecting.elastic_ip(self.cloud, self.context, self.plan, self._require_instance())
-        return {"allocation": allocation, **self._await_running()}
+        given = connecting.elastic_ip(self.cloud, self.context, self.plan, self._require_instance())
+        return {"allocation": given["AllocationId"], **self._await_running(given["PublicIp"])}
 
-    def _await_running(self) -> dict[str, Any]:
-        """Wait until it runs and has its address."""
+    def _await_running(self, wanted: str = "") -> dict[str, Any]:
+        """Wait until it runs and has its address, which is *wanted* unless empty: for a while after it was given an
+        Elastic IP, EC2 may still tell the one that it had from its subnet."""
         instance_id = self._require_instance()
         self.context.report(f"Waiting for instance {instance_id}")
         running = instances.wait_for(self.cloud, instance_id, "running", new=True)
+
+        def has_address(instance: instances.Instance | None) -> bool:
+            address = instances.address(instance, self.options)
+            return address == wanted if wanted else bool(address)
+
         found = self.cloud.patience.until(
-            lambda: (
-                running if instances.address(running, self.options) else instances.describe(self.cloud, instance_id)
-            ),
-            lambda instance: bool(instances.address(instance, self.options)),
-            f"waiting for instance {instance_id} to have an address",
+            lambda: running if has_address(running) else instances.describe(self.cloud, instance_id),
+            has_address,
+            f"waiting for instance {instance_id} to have {f'the address {wanted}' if wanted else 'an address'}",
             last=lambda instance: "it has none of the kind that was asked for",
         )
         self._seen = found
@@ -362,7 +374,7 @@ class AmazonEC2Driver(Driver):
     def _hidden_instances(self) -> list[Belonging]:
         """Instances that were launched so short a time ago that they are not found by their tags yet."""
         seconds = SETTLE_SECONDS if self.context.journal.facts().get("way") else 0.0
-        for found in settled(self._launched, self.cloud, seconds):
+        for found in settled(self._launched, self.cloud.patience, seconds):
             return list(found)
         return []
 

@@ -58,6 +58,10 @@ class Refused(DriverError):
         return self.code.endswith(("NotFound", ".Malformed")) or self.code == "ParameterNotFound"
 
 
+class NoAnswer(DriverError):
+    """AWS was not reached, or did not say what became of a call: it may have been done."""
+
+
 class NotAllowed(Refused):
     """Credentials that are expired, wrong or not allowed to do it."""
 
@@ -111,3 +115,8 @@ def from_botocore(error: Any, action: str, who: str) -> MachineError:
     if kind == "ParamValidationError":
         return DriverError(f"{action}: {text}")
     return DriverError(f"{action} failed ({who}): {text}")
+
+
+def no_answer(error: Any, action: str, who: str) -> NoAnswer:
+    """A botocore error of a connection that was not made, or broke, or brought nothing that could be read."""
+    return NoAnswer(f"{action} failed ({who}): {' '.join(str(error).split())}")

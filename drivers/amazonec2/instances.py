@@ -55,14 +55,16 @@ def _of_machines() -> Gathering[list[Instance]]:
     return Gathering(ask)
 
 
+def by_ids(cloud: Cloud, ids: Sequence[str]) -> Mapping[str, Instance]:
+    """Those that EC2 knows, of no more than a filter takes."""
+    # A filter and not InstanceIds: one id that is unknown would make an error of the whole call.
+    wanted = [{"Name": "instance-id", "Values": list(ids)}]
+    return {instance["InstanceId"]: instance for instance in search(cloud, wanted)}
+
+
 @per_account
 def _by_id() -> Gathering[Instance]:
-    def ask(cloud: Cloud, ids: Sequence[str]) -> Mapping[str, Instance]:
-        # A filter and not InstanceIds: one id that is unknown would make an error of the whole call.
-        wanted = [{"Name": "instance-id", "Values": list(ids)}]
-        return {instance["InstanceId"]: instance for instance in search(cloud, wanted)}
-
-    return Gathering(ask)
+    return Gathering(by_ids)
 
 
 def search(cloud: Cloud, filters: list[dict[str, Any]]) -> Iterator[Instance]:

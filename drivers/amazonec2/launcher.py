@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 from pymachine.drivers.amazonec2 import faults, instances
 from pymachine.drivers.amazonec2.cloud import Cloud
 from pymachine.drivers.amazonec2.faults import Refused
 from pymachine.drivers.amazonec2.launch import Parts, Way, parameters, token, ways
 from pymachine.drivers.amazonec2.options import Options
 from pymachine.drivers.amazonec2.plan import Plan
+from pymachine.drivers.amazonec2.waiting import FOUND_SECONDS, settled
 from pymachine.drivers.base import Context
 from pymachine.machine.errors import DriverError
 
 NEW_TOKEN = ("IdempotentInstanceTerminated", "IdempotentParameterMismatch")
 JUST_MADE = ("InvalidGroup.NotFound", "InvalidKeyPair.NotFound", "InvalidParameterValue.IamInstanceProfile")
-FOUND_SECONDS = 20.0
-"""How long the instance of a token may be hard to find."""
 
 
 class Launcher:
@@ -38,7 +34,7 @@ class Launcher:
             return str(living[0]["InstanceId"])
         recorded = str(self._context.resources.get("instance", ""))
         if recorded:
-            found = settled(lambda: instances.describe(self._cloud, recorded), self._cloud, FOUND_SECONDS)
+            found = settled(lambda: instances.describe(self._cloud, recorded), self._cloud.patience, FOUND_SECONDS)
             if instances.name_of_state(found) not in instances.GONE:
                 return recorded
             self._context.resources.pop("instance")  # it was terminated meanwhile
@@ -87,7 +83,9 @@ class Launcher:
 
     def _of_used_token(self) -> str:
         """The instance that an earlier call with other parameters made; it may take a while to be found."""
-        living = settled(lambda: instances.find(self._cloud, self._context.machine_id), self._cloud, FOUND_SECONDS)
+        living = settled(
+            lambda: instances.find(self._cloud, self._context.machine_id), self._cloud.patience, FOUND_SECONDS
+        )
         return str(living[0]["InstanceId"]) if living else ""
 
     def _number(self, name: str) -> int:
@@ -97,14 +95,3 @@ class Launcher:
         if any(self._number(name) != number for name, number in numbers.items()):
             self._context.resources.update(numbers)
             self._context.save()
-
-
-def settled(find: Callable[[], Any], cloud: Cloud, seconds: float) -> Any:
-    """The first answer of *find* that is not empty, else the last within *seconds*: after a launch that was cut off,
-    its instance may not be found at once."""
-    short = cloud.patience.at_most(seconds)
-    attempt = 0
-    while not (found := find()) and short.left > 0:
-        short.pause(attempt, "looking for an instance that may just have been launched")
-        attempt += 1
-    return found

@@ -11,6 +11,8 @@ from pymachine.machine.errors import DeadlineExceeded
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0
 """Seconds."""
+FOUND_SECONDS = 20.0
+"""How long what was made by a call without an answer may be hard to find."""
 Value = TypeVar("Value")
 
 
@@ -55,3 +57,14 @@ class Patience:
             self.pause(min(attempt, 4), stage)
             attempt += 1
         return value
+
+
+def settled(find: Callable[[], Value], patience: Patience, seconds: float) -> Value:
+    """The first answer of *find* that is not empty, else the last within *seconds*: what was made by a call that was
+    cut off may not be found at once."""
+    short = patience.at_most(seconds)
+    attempt = 0
+    while not (found := find()) and short.left > 0:
+        short.pause(attempt, "looking for what may just have been made")
+        attempt += 1
+    return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from pymachine.machine.operations.together import together
 from pymachine.store.base import Damaged, Store
 
 TIMEOUT = 600.0
+FEW_REGIONS = 5
+"""So many are all told when another one was asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +103,17 @@ def _regional(made: Driver, regions: Sequence[str], *, all_regions: bool) -> Map
         raise DriverError(f'Driver "{made.name}" knows no regions')
     known = made.regions()
     if missing := [region for region in regions if region not in known]:
-        raise InvalidOption(f"--region: there is no {', '.join(missing)}; there are {', '.join(known)}")
+        raise InvalidOption(f"--region: {'; '.join(_unknown(region, known) for region in missing)}")
     return {region: made.in_region(region) for region in dict.fromkeys(known if all_regions else regions)}
+
+
+def _unknown(region: str, known: Sequence[str]) -> str:
+    """That there is no such region, and which there are of a name like it."""
+    near = list(known) if len(known) <= FEW_REGIONS else difflib.get_close_matches(region, known)
+    if not near:
+        return f"there is no {region}, nor one of a name like it among the {len(known)} that may be used"
+    more = f" and {len(known) - len(near)} more" if len(near) < len(known) else ""
+    return f"there is no {region}; there are {', '.join(near)}{more}"
 
 
 def _look(drivers: Mapping[str, Collects], store_id: str, *, bear: bool) -> tuple[list[Orphan], list[str]]:

@@ -55,6 +55,8 @@ def upgrade(machine: Machine, report: Report, *, timeout: float = TIMEOUT) -> No
         if driver.state().value != "Running":
             report.say("Starting machine so machine can be upgraded...")
             bring_up(machine, report, deadline)
+        else:
+            _let_in(driver)
         report.stage("Upgrading docker...")
         converge.provision(machine, driver, report, deadline)
         if machine.record.provisioned["release"] == before:
@@ -69,7 +71,16 @@ def _running(machine: Machine, report: Report, timeout: float, purpose: str) -> 
         driver = machine.driver(report, timeout=timeout)
         if driver.state().value != "Running":
             raise MachineError("Host is not running", hint=f'Start it first: "pymachine start {machine.name}".')
+        _let_in(driver)
         yield driver
+
+
+def _let_in(driver: Driver) -> None:
+    """The host is to be reached from this computer, wherever that is by now."""
+    from pymachine.drivers.base import LetsIn
+
+    if isinstance(driver, LetsIn):
+        driver.let_in()
 
 
 def _must_provision(machine: Machine, purpose: str) -> None:
