@@ -1,16 +1,88 @@
-"""An API server for the time of a test, and raw connections to it."""
+"""An API server for the time of a test, routes for it, and raw connections to it."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from pymachine.dockerapi.client import ClientResponse, HTTPClient
+from pymachine.dockerapi.errors import Conflict, NotModified
 from pymachine.dockerapi.limits import Limits
+from pymachine.dockerapi.messages import (
+    MULTIPLEXED_STREAM,
+    Answer,
+    Hijack,
+    Request,
+    Response,
+    Stream,
+    json_response,
+)
 from pymachine.dockerapi.routing import Route, Router
 from pymachine.dockerapi.server import APIServer
 from pymachine.dockerapi.tls import ServerTLS
+
+CLOSE = b"Connection: close\r\n"
+
+
+async def hello(request: Request) -> Answer:
+    """What came of the request."""
+    return json_response({"version": request.version, "id": request.params.get("id"), "path": request.path})
+
+
+async def count(request: Request) -> Answer:
+    """The size of the body."""
+    size = 0
+    async for piece in request.body:
+        size += len(piece)
+    return json_response({"size": size})
+
+
+async def failing(request: Request) -> Answer:
+    """Errors of each kind."""
+    raise {
+        "conflict": Conflict("it is in use"),
+        "unmodified": NotModified("already so"),
+        "unforeseen": RuntimeError("first line\nsecond line"),
+    }[request.params["how"]]
+
+
+async def attach(request: Request) -> Answer:
+    """Takes the connection over and gives back what it reads, in brackets."""
+
+    async def run(stream: Stream) -> None:
+        while data := await stream.read():
+            await stream.write(b"<" + data + b">")
+        await stream.write(b"bye")
+
+    return Hijack(run, MULTIPLEXED_STREAM)
+
+
+def endless(closed: asyncio.Event) -> Callable[[Request], Awaitable[Answer]]:
+    """A handler that says one thing and waits for ever; *closed* is set when it is made to end."""
+
+    async def answer(request: Request) -> Answer:
+        async def pieces() -> AsyncIterator[bytes]:
+            try:
+                yield b"first"
+                await asyncio.Event().wait()
+            finally:
+                closed.set()
+
+        return Response(stream=pieces())
+
+    return answer
+
+
+ROUTES = (
+    Route("GET", "/hello", hello),
+    Route("GET", "/hello/{id}", hello),
+    Route("HEAD", "/hello", hello),
+    Route("POST", "/count", count),
+    Route("GET", "/fail/{how}", failing),
+    Route("POST", "/attach", attach),
+)
 
 
 @asynccontextmanager
@@ -39,6 +111,12 @@ async def serving_tcp(tls: ServerTLS | None, *routes: Route) -> AsyncIterator[in
         yield port
     finally:
         await server.close(1.0)
+
+
+async def get(client: HTTPClient, target: str, method: str = "GET") -> tuple[ClientResponse, bytes]:
+    """The whole answer to a request."""
+    async with await client.request(method, target) as response:
+        return response, await response.read()
 
 
 async def raw(socket: Path, data: bytes, *, close: bool = False) -> bytes:
