@@ -98,6 +98,8 @@ class FileStore(Store):
         self._expiring.add(record.name, record.expires_at)
         with storage_errors("cannot write", path):
             self._refuse_foreign(path.parent)
+            with contextlib.suppress(OSError):  # a killed remove may have left keys; whoever comes next tries again
+                self._sweep()
             try:
                 self._create(path, content, record.name)
             except OSError:  # a full disk: what has no record must not stay

@@ -55,7 +55,7 @@ class _Carrier:
 
     def carry_out(self, step: Step) -> None:
         report = self.report(step.name)
-        if step.verb in ("remove", "replace") or self._is_half_removed(step):
+        if step.verb in ("remove", "replace"):
             remove(self.store, step.name, report, timeout=self.timeout)
             report.say("removed")
         if step.request is None:
@@ -64,9 +64,6 @@ class _Carrier:
             self._change(step, report)
         else:
             self._create(step, report)
-
-    def _is_half_removed(self, step: Step) -> bool:
-        return step.name in self.store.names() and self.store.load(step.name).phase == "removing"
 
     def _create(self, step: Step, report: Report) -> None:
         assert step.request is not None

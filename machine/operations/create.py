@@ -29,6 +29,7 @@ from pymachine.machine.machine import Machine
 from pymachine.machine.names import check_name
 from pymachine.machine.operations import converge
 from pymachine.machine.operations.deadline import Deadline
+from pymachine.machine.operations.remove import finish_removal
 from pymachine.machine.operations.report import Report
 from pymachine.store.base import Record, Store
 
@@ -66,7 +67,8 @@ class Request:
 
 
 def create(store: Store, request: Request, report: Report) -> Machine:
-    """Create the machine, or go on with an interrupted create of the same request.
+    """Create the machine, or go on with an interrupted create of the same request. What an interrupted remove left is
+    removed before.
 
     Raises `MachineExists` for a finished machine, `PreCreateCheckFailed` with nothing made, and any other
     `MachineError` with what was made so far on record.
@@ -78,8 +80,11 @@ def create(store: Store, request: Request, report: Report) -> Machine:
     with store.lease(request.name, "create"):
         found = _unfinished(store, request)
         wanted = _record(request, kind)
-        if not found:
+        if found is None or found.phase == "removing":
             _refuse_wrong_options(wanted, kind)
+        if found and found.phase == "removing":
+            finish_removal(store, found, report, timeout=deadline.left("finishing the removal"))
+            found = None
         machine = Machine(store, _resumed(found, wanted) if found else wanted)
         _check(machine, report, deadline, new=not found)
         if found:
@@ -97,18 +102,14 @@ def create(store: Store, request: Request, report: Report) -> Machine:
 
 
 def _unfinished(store: Store, request: Request) -> Record | None:
-    """The record of an interrupted create, if there is one; a finished machine is `MachineExists`."""
+    """The record of an interrupted create or remove, if there is one; a finished machine is `MachineExists`."""
     try:
         record = store.load(request.name)
     except MachineNotFound:
         return None
-    if record.phase == "creating":
-        return record
-    if record.phase == "removing":
-        raise MachineError(
-            f'Machine "{record.name}" is still being removed', hint=f'Run "pymachine rm {record.name}" to finish that.'
-        )
-    raise MachineExists(request.name)
+    if record.phase not in ("creating", "removing"):
+        raise MachineExists(request.name)
+    return record
 
 
 def _record(request: Request, kind: type[Driver]) -> Record:

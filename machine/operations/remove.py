@@ -9,7 +9,7 @@ from pymachine.machine.errors import MachineError, MachineNotFound, RecordDamage
 from pymachine.machine.machine import Machine
 from pymachine.machine.operations.changing import TIMEOUT
 from pymachine.machine.operations.report import Report
-from pymachine.store.base import Store
+from pymachine.store.base import Record, Store
 
 
 def remove(store: Store, name: str, report: Report, *, force: bool = False, timeout: float = TIMEOUT) -> None:
@@ -30,6 +30,12 @@ def remove(store: Store, name: str, report: Report, *, force: bool = False, time
     finally:
         with contextlib.suppress(MachineError):  # what stays there takes some space, and is tried again
             store.sweep()
+
+
+def finish_removal(store: Store, record: Record, report: Report, *, timeout: float) -> None:
+    """Go on with a remove that was cut off; the lease is held by the caller."""
+    report.say(f'Finishing the removal of "{record.name}", which was cut off...')
+    _remove_host(Machine(store, record), report, force=False, timeout=timeout)
 
 
 def _load(store: Store, name: str, *, force: bool) -> Machine | None:

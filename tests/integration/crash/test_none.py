@@ -61,15 +61,22 @@ def test_a_create_killed_anywhere_can_be_removed(tmp_path: Path) -> None:
     assert_finished(done)
 
 
-def test_a_remove_killed_anywhere_is_finished_by_the_next(tmp_path: Path) -> None:
+def test_a_remove_killed_anywhere_is_finished_by_the_next_or_by_a_create(tmp_path: Path) -> None:
+    """A create makes a new machine of the same name then, a remove none."""
     program = Program(tmp_path / "store")
     program.ok("create", "-d", "none", "--url", "tcp://127.0.0.1:1", "other")
+    complete(program, *CREATE)
     for number in itertools.count(1):
-        complete(program, *CREATE)
         done = attempt(program, number, "rm", "-y", "m")
         if not done.killed:
             break
+        again = attempt(program, 0, *CREATE)
+        untouched = 'Docker machine "m" already exists\n'  # killed before anything was done
+        assert again.code == 0 or again.output == untouched, (done, again)
+        assert machines(program) == {"m": "ready", "other": "ready"}, done
+        done = attempt(program, number, "rm", "-y", "m")
         remove(program, done)
+        complete(program, *CREATE)
     assert number > ENOUGH / 2
     assert_finished(done)
 

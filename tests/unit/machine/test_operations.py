@@ -175,12 +175,30 @@ def test_a_host_that_cannot_be_removed_keeps_its_record(store: FileStore, world:
     with pytest.raises(DriverError):
         remove(store, "m", QUIET)
     assert store.load("m").phase == "removing"
-    with pytest.raises(MachineError, match="is still being removed"):
+    with pytest.raises(DriverError):
         make(store)
 
     del world.failing["remove"]
     remove(store, "m", QUIET)
     assert store.names() == []
+
+
+def test_a_create_finishes_a_remove_that_was_cut_off(store: FileStore, world: World, failure: DriverError) -> None:
+    """Then the machine is a new one; a create that could not be is refused before."""
+    former = make(store).record.id
+    world.failing["remove"] = failure
+    with pytest.raises(DriverError):
+        remove(store, "m", QUIET)
+    del world.failing["remove"]
+    with pytest.raises(InvalidOption):
+        make(store, size="much")
+    assert store.load("m").id == former
+    lines = Lines()
+    machine = create(store, Request("m", "fake"), lines)
+
+    assert 'Finishing the removal of "m", which was cut off...' in lines.lines
+    assert (machine.record.phase, len(world.hosts)) == ("ready", 1)
+    assert machine.record.id != former
 
 
 def test_force_forgets_the_machine_all_the_same(store: FileStore, world: World, failure: DriverError) -> None:
