@@ -13,11 +13,13 @@ from pathlib import Path
 from pymachine.drivers.local import host
 from pymachine.machine.errors import DriverError
 
-LOCK = Path("/run/lock/pymachine-network.lock")
-"""For the whole computer: bridges and forwarding are shared by all local roots."""
+STATE = Path("/run/pymachine")
+"""For the whole computer, whose bridges and forwarding all local roots share: root's own folder, unlike /run/lock,
+where anybody could hold the lock or put the mark. In /run, for a reboot takes all of it back."""
+LOCK = STATE / "network.lock"
 FORWARDING = Path("/proc/sys/net/ipv4/ip_forward")
-WE_ENABLED_FORWARDING = Path("/run/lock/pymachine-ip-forward")
-"""Exists while forwarding is on because of us; in /run, for a reboot sets the switch back too."""
+WE_ENABLED_FORWARDING = STATE / "ip-forward"
+"""Exists while forwarding is on because of us."""
 COMMENT = "pymachine"
 HOOKS = (("nat", "POSTROUTING"), ("filter", "FORWARD"))
 
@@ -45,14 +47,14 @@ def remove(name: str, owner: str) -> None:
             host.run(["iptables", "-w", "-t", table, "-D", hook, *_jump(name)], check=False)
         for action in ("-F", "-X"):
             host.run(["iptables", "-w", "-t", table, action, chain(name)], check=False)
-    if _exists(name):
+    if exists(name):
         host.run(["ip", "link", "delete", name])
     _restore_forwarding()
 
 
 def remove_port(name: str) -> None:
     """Delete a machine's network interface; it goes by itself soon after the machine, this waits for it."""
-    if _exists(name):
+    if exists(name):
         host.run(["ip", "link", "delete", name], check=False)
 
 
@@ -61,7 +63,8 @@ def chain(bridge: str) -> str:
     return f"PYMACHINE-{bridge}"
 
 
-def _exists(interface: str) -> bool:
+def exists(interface: str) -> bool:
+    """Whether this computer has a network interface of that name."""
     return Path("/sys/class/net", interface).exists()
 
 
@@ -86,7 +89,7 @@ def _make(name: str, subnet: IPv4Network, gateway: IPv4Address, owner: str) -> N
         f"address replace {gateway}/{subnet.prefixlen} broadcast {subnet.broadcast_address} dev {name}",
         f"link set {name} up",
     ]
-    if not _exists(name):
+    if not exists(name):
         commands.insert(0, f"link add {name} address {hardware} type bridge")
     host.run(["ip", "-batch", "-"], stdin="\n".join(commands) + "\n")
     # A machine that is just booting answers no ARP yet; by default the kernel asks again after 1 s only.

@@ -26,7 +26,8 @@ set -e
 mount --rbind /sys/fs/cgroup "$1"
 mount -t sysfs sysfs /sys
 mount --rbind "$1" /sys/fs/cgroup
-mount -t tmpfs tmpfs /run/lock
+mkdir -p /run/pymachine
+mount -t tmpfs tmpfs /run/pymachine
 echo 1 >/proc/sys/net/ipv4/ip_forward
 shift
 exec "$@"
