@@ -7,7 +7,6 @@ answer read. Every failure is one line with the cause; only certificate problems
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import socket
 import threading
@@ -24,7 +23,8 @@ from pymachine.machine.ssh.dial import connect_within
 if TYPE_CHECKING:
     import ssl
 
-_CONTEXTS: dict[bytes, ssl.SSLContext] = {}
+_CONTEXTS: dict[tuple[bytes, ...], ssl.SSLContext] = {}
+"""By the contents of the files."""
 _LOADING = threading.Lock()
 
 LARGEST_ANSWER = 1 << 20
@@ -121,17 +121,13 @@ def _context(target: _Target) -> ssl.SSLContext:
         raise MachineError(f"cannot read the certificates in {target.certs}: {error.strerror}") from error
 
 
-def _content(target: _Target) -> bytes:
-    """A digest of all three files."""
-    digest = hashlib.sha256()
-    for name in ("ca.pem", "cert.pem", "key.pem"):
-        path = target.certs / name
-        try:
-            digest.update(hashlib.sha256(path.read_bytes()).digest())
-        except FileNotFoundError:
-            hint = f'Run "pymachine regenerate-certs {target.certs.name}".'
-            raise CertificateError(f"there is no {path}", hint=hint) from None
-    return digest.digest()
+def _content(target: _Target) -> tuple[bytes, ...]:
+    """What is in all three files."""
+    try:
+        return tuple((target.certs / name).read_bytes() for name in ("ca.pem", "cert.pem", "key.pem"))
+    except FileNotFoundError as error:
+        hint = f'Run "pymachine regenerate-certs {target.certs.name}".'
+        raise CertificateError(f"there is no {error.filename}", hint=hint) from None
 
 
 def _load(target: _Target) -> ssl.SSLContext:

@@ -9,6 +9,7 @@ import click
 
 from pymachine.machine.cli.command import SETTINGS, Command, timeout_option
 from pymachine.machine.cli.errors import Interrupted
+from pymachine.machine.cli.formats import format_option, only_with, write_json
 from pymachine.machine.cli.invocation import current
 from pymachine.machine.cli.prompt import confirmed
 from pymachine.machine.config import SWARM_NOTICE
@@ -41,13 +42,26 @@ if TYPE_CHECKING:
     help=f"At most K machines at a time. [default: {MAX_PARALLEL}]",
 )
 @timeout_option("--timeout", default=TIMEOUT, text="The most that one machine may take.")
-def apply(file: Path, yes: bool, dry_run: bool, prune: bool, replace: bool, max_parallel: int, timeout: float) -> None:
+@format_option
+def apply(
+    file: Path,
+    yes: bool,
+    dry_run: bool,
+    prune: bool,
+    replace: bool,
+    max_parallel: int,
+    timeout: float,
+    format_: str,
+) -> None:
     """Make, change and remove machines until they are as a fleet file says; what is as wanted is left alone."""
     from pymachine.machine.operations.apply import check
     from pymachine.machine.operations.prefixed import prefixing
 
+    only_with("--dry-run", format_, given=dry_run)
     invocation = current()
     plan = invocation.client.plan(file, prune=prune)
+    if format_ == "json":
+        return write_json(plan.as_json())
     _show(plan)
     if dry_run or plan.idle:
         return

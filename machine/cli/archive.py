@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,6 +12,7 @@ from pymachine.machine.cli.command import SETTINGS, Command
 from pymachine.machine.cli.invocation import current
 from pymachine.machine.errors import MachineError, UsageError
 from pymachine.machine.events import relay
+from pymachine.machine.terminal import has_terminal
 
 VARIABLE = "MACHINE_PASSPHRASE"
 _PASSPHRASE_FILE = click.option(
@@ -105,7 +105,7 @@ def _ask(*, twice: bool) -> str:
     """From the terminal, unseen."""
     from getpass import getpass
 
-    if not sys.stdin.isatty() and os.name == "posix" and not _has_terminal():
+    if not (sys.stdin.isatty() or has_terminal()):
         raise MachineError(
             "the archive needs a passphrase, and there is no terminal to ask for it",
             hint=f"Give it by --passphrase-file FILE or {VARIABLE}.",
@@ -116,11 +116,3 @@ def _ask(*, twice: bool) -> str:
     if twice and getpass("The same again: ") != passphrase:
         raise MachineError("these were two different passphrases")
     return passphrase
-
-
-def _has_terminal() -> bool:
-    try:
-        os.close(os.open("/dev/tty", os.O_RDWR))
-    except OSError:
-        return False
-    return True

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from itertools import islice
 from typing import Any, TypeVar
 
 import click
@@ -79,8 +80,9 @@ def parse_spelled(
 def spelled(args: list[str], params: list[click.Parameter]) -> tuple[list[str], set[str]]:
     """*args* in click's spelling, and the names of flags that are switched off.
 
-    ``-driver=x`` becomes ``--driver=x``, ``-d=x`` becomes ``-d x``, ``--swarm=true`` becomes ``--swarm``; nothing after
-    ``--`` is touched, and no value of an option. Raises `click.BadOptionUsage` for a flag's value that is none.
+    ``-driver=x`` and ``-d=x`` become ``--driver x``, ``--swarm=true`` becomes ``--swarm``; nothing after ``--`` is
+    touched, and no value of an option. Letters become words, since click looks for words first, and imports what
+    guesses at similar ones. Raises `click.BadOptionUsage` for a flag's value that is none.
     """
     options = {name: param for param in params if isinstance(param, click.Option) for name in param.opts}
     end = args.index("--") if "--" in args else len(args)
@@ -93,8 +95,7 @@ def spelled(args: list[str], params: list[click.Parameter]) -> tuple[list[str], 
         if option is None:
             words.append(arg)
         elif not option.is_flag:
-            following = [value] if separator else [word for word in [next(rest, None)] if word is not None]
-            words += [f"{name}={value}"] if separator and name.startswith("--") else [name, *following]
+            words += [name, *([value] if separator else islice(rest, 1))]
         elif not separator or _switched_on(name, value):
             off.discard(option.name or "")
             words.append(name)
@@ -124,7 +125,9 @@ def truth(text: str) -> bool:
 def _split(arg: str, options: Mapping[str, click.Option]) -> tuple[str, str, str]:
     """An option's name as click has it, the equal sign if there is one, the value after it."""
     name, separator, value = arg.partition("=")
-    if len(name) > 2 and name[0] == "-" != name[1] and name not in options and f"-{name}" in options:
+    if len(name) == 2 and name in options:
+        name = next((word for word in options[name].opts if word.startswith("--")), name)
+    elif name[:1] == "-" and name not in options and f"-{name}" in options:
         name = f"-{name}"
     return name, separator, value
 

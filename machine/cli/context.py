@@ -7,6 +7,7 @@ import sys
 import click
 
 from pymachine.machine.cli.command import SETTINGS, Command
+from pymachine.machine.cli.formats import write_json
 from pymachine.machine.cli.invocation import Invocation, current
 from pymachine.machine.errors import MachineError, UsageError
 from pymachine.machine.machine import Machine
@@ -76,17 +77,13 @@ def create(names: tuple[str, ...], ssh: bool, tls: bool, everyone: bool) -> None
 def ls(format_: str) -> None:
     """List machines with their docker contexts."""
     from pymachine.machine.operations.contexts import entries
-    from pymachine.machine.operations.observe import load_all
     from pymachine.machine.output.table import table
 
     invocation = current()
-    machines, _ = load_all(invocation.store)
+    machines, _ = invocation.client.load_all()
     found = [entry.as_json() for entry in entries(machines, invocation.environ)]
     if format_ == "json":
-        import json
-
-        click.echo(json.dumps(found, indent=4))
-        return
+        return write_json(found)
     rows = [
         (*(str(entry[key] or "-") for key in ("Machine", "Context")), "*" if entry["Current"] else "-")
         + tuple(str(entry[key] or "-") for key in ("Kind", "Host"))
@@ -117,9 +114,7 @@ def _meant(names: tuple[str, ...], *, everyone: bool) -> list[Machine]:
     invocation = current()
     if not everyone:
         return invocation.several(names)
-    from pymachine.machine.operations.observe import load_all
-
-    return [machine for machine in load_all(invocation.store)[0] if machine.ready]
+    return [machine for machine in invocation.client.list() if machine.ready]
 
 
 def _kind(*, ssh: bool, tls: bool) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import traceback
 
 import click
 
@@ -22,7 +21,7 @@ class Interrupted(MachineError):
 def show_error(error: MachineError, *, debug: bool) -> int:
     """Print *error* to standard error; returns the exit code."""
     if debug:
-        traceback.print_exception(error)
+        _show_traceback(error)
     lines = [str(error), error.hint, *getattr(error, "__notes__", [])]
     print(*(line for line in lines if line), sep="\n", file=sys.stderr)
     return error.exit_code
@@ -39,9 +38,15 @@ def show_usage_error(error: click.ClickException) -> int:
 def show_defect(error: Exception, *, debug: bool) -> int:
     """An error that no code foresaw."""
     if debug:
-        traceback.print_exception(error)
+        _show_traceback(error)
     reason = f"{type(error).__name__}: {error}".strip().splitlines()[0]
     print(f"pymachine failed unexpectedly: {reason}", file=sys.stderr)
     if not debug:
         print("Run it with --debug to see where.", file=sys.stderr)
     return 1
+
+
+def _show_traceback(error: Exception) -> None:
+    import traceback  # a millisecond that others need not pay
+
+    traceback.print_exception(error)

@@ -7,9 +7,17 @@ from typing import Any
 
 import click
 
+from pymachine.machine.errors import UsageError
+
 format_option = click.option(
     "--format", "format_", type=click.Choice(["text", "json"]), default="text", help="How to print. [default: text]"
 )
+
+
+def only_with(flag: str, format_: str, *, given: bool) -> None:
+    """Raise `UsageError` for JSON from a command that only tells something when *flag* was *given*."""
+    if format_ == "json" and not given:
+        raise UsageError(f"--format json goes with {flag} only")
 
 
 def write_json(value: Any) -> None:

@@ -10,12 +10,13 @@ import click
 from pymachine.machine.cli.command import SETTINGS
 from pymachine.machine.cli.create import CreateCommand
 from pymachine.machine.cli.driverflags import chosen_driver, given
+from pymachine.machine.cli.formats import format_option, only_with, write_json
 from pymachine.machine.cli.invocation import current
 from pymachine.machine.cli.prompt import confirmed
 from pymachine.machine.errors import InvalidOption, MachineError
 
 if TYPE_CHECKING:
-    from pymachine.machine.operations.gc import Collection
+    from pymachine.machine.operations.gc import Collection, Orphan
 
 
 @click.command(cls=CreateCommand, context_settings=SETTINGS)
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 @click.option("--all-stores", is_flag=True, help="Also what other stores made; they may still own it.")
 @click.option("--region", "regions", metavar="REGION", multiple=True, help="Look into this region; can be repeated.")
 @click.option("--all-regions", is_flag=True, help="Look into all regions that the account may use.")
+@format_option
 @click.pass_context
 def gc(
     ctx: click.Context,
@@ -35,6 +37,7 @@ def gc(
     all_stores: bool,
     regions: tuple[str, ...],
     all_regions: bool,
+    format_: str,
     **_: Any,
 ) -> None:
     """List what is left outside of machines that no record knows, and remove it.
@@ -47,6 +50,7 @@ def gc(
     name = driver or chosen_driver((), invocation.environ)
     if regions and all_regions:
         raise InvalidOption("--region and --all-regions exclude each other")
+    only_with("--dry-run", format_, given=dry_run)
     with invocation.progress(live=False) as report:
         found = collect(
             invocation.store,
@@ -58,9 +62,23 @@ def gc(
             regions=regions,
             all_regions=all_regions,
         )
-    _settle(found, yes=yes, dry_run=dry_run)
+    if format_ == "json":
+        write_json([_fields(orphan) for orphan in found.orphans])
+    else:
+        _settle(found, yes=yes, dry_run=dry_run)
     if found.unseen:
         raise MachineError(f"Could not look into {len(found.unseen)} of the regions: {'; '.join(found.unseen)}")
+
+
+def _fields(orphan: Orphan) -> dict[str, str]:
+    thing = orphan.thing
+    return {
+        "Kind": thing.kind,
+        "Id": thing.id,
+        "Machine": thing.machine_name,
+        "Store": thing.store_id,
+        "Region": orphan.region,
+    }
 
 
 def _settle(found: Collection, *, yes: bool, dry_run: bool) -> None:

@@ -18,10 +18,13 @@ from pymachine.machine.machine import Several
     "-f", "--format", "format_", default="json", metavar="TEMPLATE", help="A Go template; or json, as without."
 )
 @click.argument("names", nargs=-1, metavar="[NAME]")
-def inspect(format_: str, names: tuple[str, ...]) -> None:
+@click.pass_context
+def inspect(ctx: click.Context, format_: str, names: tuple[str, ...]) -> None:
     """Print a machine's configuration as JSON, in docker-machine's shape, or through a template."""
     from pymachine.machine.output.inspect import document
 
+    if len(names) > 1:
+        click.echo(ctx.get_help())
     if format_ in ("json", ""):
         return write_json(document(current().one(names)))
     from pymachine.machine.gotemplate.template import Template

@@ -49,6 +49,7 @@ def regenerate_certs(
         return
     click.echo("Regenerating TLS certificates")
     if client_certs:
+        current().several(names)  # nothing is renewed when one of them is not there
         with current().progress() as report:
             current().client.renew_client_certificate(key_type=tls_key_type, on_event=relay(report))
     on_each(

@@ -58,6 +58,11 @@ class Plan:
         """Whether there is nothing to do."""
         return not self.having("create", "change", "replace", "remove")
 
+    def as_json(self) -> dict[str, Any]:
+        """For ``--format json``."""
+        steps = [{"Name": step.name, "Action": step.verb, "Reasons": list(step.reasons)} for step in self.steps]
+        return {"Fleet": self.fleet.name, "File": str(self.fleet.path), "Idle": self.idle, "Steps": steps}
+
     @property
     def summary(self) -> str:
         """One line of numbers."""

@@ -213,6 +213,7 @@ def _make(machine: Machine, report: Report, deadline: Deadline) -> Machine:
     machine.save()
     if driver.features.provisions:
         report.stage("Waiting for machine to be running, this may take a few minutes...")
+        report.stage("Detecting operating system of created instance...")
         converge.provision(machine, driver, report, deadline)
     else:
         converge.hand_out_client_certificate(machine)

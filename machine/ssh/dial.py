@@ -37,8 +37,8 @@ def connect_within(host: str, port: int, seconds: float) -> socket.socket:
 
 def _look_up(host: str, port: int, seconds: float) -> Sequence[Address]:
     """Addresses of *host*. The resolver cannot be interrupted, so it is left behind in a thread when it is late."""
-    if _is_address(host):
-        return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+    if numeric := _numeric(host, port):
+        return numeric
     found: list[Address] = []
     failures: list[Exception] = []
 
@@ -58,14 +58,15 @@ def _look_up(host: str, port: int, seconds: float) -> Sequence[Address]:
     return found
 
 
-def _is_address(host: str) -> bool:
+def _numeric(host: str, port: int) -> Sequence[Address]:
+    """The address, when *host* is one and no name."""
     try:
-        socket.inet_pton(socket.AF_INET, host)  # most are, and it is quicker than to look at both kinds
-        return True
+        socket.inet_pton(socket.AF_INET, host)  # most are; and getaddrinfo would import what encodes names, for 2 ms
+        return [(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (host, port))]
     except (OSError, ValueError):
         pass
     try:
         ipaddress.ip_address(host)
     except ValueError:
-        return False
-    return True
+        return []
+    return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)

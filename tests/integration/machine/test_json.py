@@ -131,6 +131,16 @@ def test_context_ls(fleet: Fleet, tmp_path: Path) -> None:
     assert [(row["Machine"], row["Kind"], row["Current"]) for row in rows] == [("m0", "tls", False), ("m1", "", False)]
 
 
+def test_the_plan_of_apply(fleet: Fleet, tmp_path: Path) -> None:
+    path = tmp_path / "fleet.yaml"
+    path.write_text(f'fleet: web\nmachines:\n  n: {{driver: none, count: 2, options: {{url: "{REFUSED}"}}}}\n')
+    plan = check("apply", fleet.program.ok("apply", "-f", str(path), "--dry-run", "--format", "json"))
+
+    assert (plan["Fleet"], plan["File"], plan["Idle"]) == ("web", str(path), False)
+    assert [(step["Name"], step["Action"]) for step in plan["Steps"]] == [("n-1", "create"), ("n-2", "create")]
+    assert fleet.program.run("apply", "-f", str(path), "-y", "--format", "json").returncode == 2
+
+
 def test_certificates_that_will_expire_are_seen_in_the_list(tmp_path: Path) -> None:
     """The test's own are good for a day; the engine answers all the same."""
     store = make_fleet(tmp_path / "store", [REFUSED])

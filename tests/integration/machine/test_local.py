@@ -53,6 +53,7 @@ def test_create_tells_its_stages_in_docker_machines_words(local: Program) -> Non
         "Running pre-create checks...",
         "Creating machine...",
         "Waiting for machine to be running, this may take a few minutes...",
+        "Detecting operating system of created instance...",
         "Waiting for SSH to be available...",
         "Detecting the provisioner...",
         "Provisioning with debian...",

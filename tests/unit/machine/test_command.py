@@ -11,6 +11,7 @@ PARAMS: list[click.Parameter] = [
     click.Option(["-d", "--driver"]),
     click.Option(["-f", "--force"], is_flag=True),
     click.Option(["--engine-opt"], multiple=True),
+    click.Option(["-n"], type=int),
 ]
 
 
@@ -18,15 +19,15 @@ PARAMS: list[click.Parameter] = [
     ("typed", "meant"),
     [
         (["-driver", "none", "m"], ["--driver", "none", "m"]),
-        (["-driver=none"], ["--driver=none"]),
-        (["-d=none"], ["-d", "none"]),
-        (["-d", "none", "-f"], ["-d", "none", "-f"]),
+        (["-driver=none"], ["--driver", "none"]),
+        (["-d=none", "-n=2"], ["--driver", "none", "-n", "2"]),
+        (["-d", "none", "-f", "-n", "-1"], ["--driver", "none", "--force", "-n", "-1"]),
         (["-engine-opt", "a=b"], ["--engine-opt", "a=b"]),
         (["-unknown"], ["-unknown"]),
         (["--", "-driver"], ["--", "-driver"]),
         (["-"], ["-"]),
         (["--engine-opt", "-driver", "m"], ["--engine-opt", "-driver", "m"]),
-        (["-f=true", "--force=1", "-force=T"], ["-f", "--force", "--force"]),
+        (["-f=true", "--force=1", "-force=T"], ["--force", "--force", "--force"]),
         (["m", "--driver"], ["m", "--driver"]),
         (["-fd", "none", ""], ["-fd", "none", ""]),
     ],
