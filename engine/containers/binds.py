@@ -107,7 +107,8 @@ def _bind_mount(where: str, source: str, options: Mapping[str, Any], *, read_onl
     propagation = options.get("Propagation") or "rprivate"
     if propagation not in _PROPAGATIONS:
         raise InvalidArgument(f"invalid mount config for type \"bind\": invalid propagation '{propagation}'")
-    point = MountPoint("bind", where, posixpath.normpath(source), "", read_only, propagation)
+    alone = ("nonrecursive",) if options.get("NonRecursive") else ()
+    point = MountPoint("bind", where, posixpath.normpath(source), "", read_only, propagation, options=alone)
     return Wish(point, make_source=bool(options.get("CreateMountpoint")))
 
 

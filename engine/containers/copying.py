@@ -76,7 +76,7 @@ def read(context: Context, container: Container, path: str, output: IO[bytes]) -
                 writer.add(descriptor, ".", posixpath.basename(shown) or "/")
         else:
             with inroot.opened(root, parent, os.O_PATH | os.O_DIRECTORY) as descriptor:
-                writer.add(descriptor, name, name)
+                writer.add(descriptor, name, posixpath.basename(shown))
         writer.close()
 
 

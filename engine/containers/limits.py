@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import stat
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -14,6 +15,14 @@ from pymachine.engine.runtime.spec import Resources, Rlimit
 MINIMUM_MEMORY = 6 * 2**20
 _PERIOD = 100_000
 """The kernel's default CFS period in microseconds."""
+_BLOCK_DEVICES = {
+    "BlkioWeightDevice": ("weight", "Weight"),
+    "BlkioDeviceReadBps": ("read_bps", "Rate"),
+    "BlkioDeviceWriteBps": ("write_bps", "Rate"),
+    "BlkioDeviceReadIOps": ("read_iops", "Rate"),
+    "BlkioDeviceWriteIOps": ("write_iops", "Rate"),
+}
+"""Our name for what each field limits, and the entry of its objects that says how much."""
 _RLIMITS = "as core cpu data fsize locks memlock msgqueue nice nofile nproc rss rtprio rttime sigpending stack"
 """getrlimit(2), in lower case."""
 
@@ -29,6 +38,8 @@ def check(host_config: Mapping[str, Any], problems: Problems) -> None:
         problems.add(f"Invalid value {host_config['OomScoreAdj']}, range for oom score adj is [-1000, 1000]")
     if (host_config.get("ShmSize") or 0) < 0:
         problems.add("SHM size can not be less than 0")
+    with problems.collect():
+        block_devices(host_config)
     with problems.collect():
         rlimits(host_config.get("Ulimits") or [], {})
 
@@ -122,7 +133,37 @@ def resources(host_config: Mapping[str, Any]) -> Resources:
         cpuset_mems=host_config.get("CpusetMems") or "",
         pids_limit=host_config.get("PidsLimit") or 0,
         blkio_weight=host_config.get("BlkioWeight") or 0,
+        block_devices=block_devices(host_config),
     )
+
+
+def block_devices(host_config: Mapping[str, Any]) -> tuple[tuple[str, str, int], ...]:
+    """The limits of single block devices; raises `InvalidArgument`."""
+    found = [
+        (kind, _device_number(entry.get("Path") or ""), _within(kind, entry.get(value) or 0))
+        for field, (kind, value) in _BLOCK_DEVICES.items()
+        for entry in host_config.get(field) or ()
+    ]
+    return tuple(found)
+
+
+def _within(kind: str, value: int) -> int:
+    if kind == "weight" and not 10 <= value <= 1000:
+        raise InvalidArgument("Range of blkio weight is from 10 to 1000")
+    if not 0 <= value < 2**64:
+        raise InvalidArgument(f"invalid rate of a block device: {value}")
+    return value
+
+
+def _device_number(path: str) -> str:
+    """``major:minor`` of a block device."""
+    try:
+        status = os.stat(path)
+    except OSError as error:
+        raise InvalidArgument(f"{path or 'block device without a path'}: {(error.strerror or '').lower()}") from None
+    if not stat.S_ISBLK(status.st_mode):
+        raise InvalidArgument(f"{path}: not a block device")
+    return f"{os.major(status.st_rdev)}:{os.minor(status.st_rdev)}"
 
 
 def rlimits(given: Iterable[Mapping[str, Any]], defaults: Mapping[str, tuple[int, int]]) -> tuple[Rlimit, ...]:

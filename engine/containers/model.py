@@ -48,7 +48,7 @@ class MountPoint:
     mode: str = ""
     """Options as given, for inspect."""
     options: tuple[str, ...] = ()
-    """Of a tmpfs."""
+    """Of a tmpfs; ``nonrecursive`` for a bind without what is mounted below it."""
     anonymous: bool = False
     """A volume made for this container only."""
 

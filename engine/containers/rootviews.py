@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -36,8 +37,12 @@ def holding(context: Context, container: Container, path: str) -> Iterator[tuple
         with opened(context, container) as root:
             yield root, path
         return
-    with inroot.top(point.source) as root:
-        yield root, path[len(point.destination) :] or "/"
+    source, below = point.source, path[len(point.destination) :]
+    if not os.path.isdir(source):  # one file is mounted
+        source, name = os.path.split(source)
+        below = f"/{name}{below}"
+    with inroot.top(source) as root:
+        yield root, below or "/"
 
 
 def _volume_of(container: Container, path: str) -> MountPoint | None:

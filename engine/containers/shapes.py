@@ -88,6 +88,11 @@ HOST_CONFIG: dict[str, Kind] = {
     "Devices": [dict.fromkeys(("PathOnHost", "PathInContainer", "CgroupPermissions"), "str")],
     "Ulimits": [{"Name": "str", "Soft": "int", "Hard": "int"}],
     "DeviceRequests": [{}],
+    "BlkioWeightDevice": [{"Path": "str", "Weight": "int"}],
+    **dict.fromkeys(
+        ("BlkioDeviceReadBps", "BlkioDeviceWriteBps", "BlkioDeviceReadIOps", "BlkioDeviceWriteIOps"),
+        [{"Path": "str", "Rate": "int"}],
+    ),
 }  # fmt: skip
 
 

@@ -153,4 +153,5 @@ def _user_mount(point: MountPoint) -> Mount:
     if point.type == "tmpfs":
         return Mount(point.destination, "tmpfs", "tmpfs", point.options)
     access = ("ro",) if point.read_only else ()
-    return Mount(point.destination, "bind", point.source, ("rbind", point.propagation or "rprivate", *access))
+    kind = "bind" if "nonrecursive" in point.options else "rbind"
+    return Mount(point.destination, "bind", point.source, (kind, point.propagation or "rprivate", *access))

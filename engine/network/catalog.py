@@ -87,6 +87,10 @@ class Catalog:
         self._store.save(record)
         self._by_id[record.id] = record
 
+    def hide(self, record: NetworkRecord) -> None:
+        """Let nobody find a record any more; it is still on disk."""
+        self._by_id.pop(record.id, None)
+
     def drop(self, record: NetworkRecord) -> None:
         """Remove a record; fine when it is gone."""
         self._store.delete(record)

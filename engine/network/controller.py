@@ -373,10 +373,12 @@ class BridgeController:
                 await asyncio.to_thread(wiring.reconnect, bridges[name], [name])
 
     async def _discard(self, record: NetworkRecord) -> None:
-        self.catalog.drop(record)
+        """Remove a network. Its record goes last: the successor of a killed daemon finds the bridge by it."""
+        self.catalog.hide(record)
         self._endpoints.drop_pool(record.id)
         await self._publisher.set_networks(self.catalog.bridges())
         await asyncio.to_thread(wiring.delete_links, [record.bridge])
+        self.catalog.drop(record)
 
     def _tell(self, action: str, endpoint: Endpoint, container_id: str) -> None:
         record = self.catalog.find(endpoint.network_id)

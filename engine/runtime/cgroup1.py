@@ -146,4 +146,7 @@ def settings_of(limits: Resources) -> list[Setting]:
         settings.append(("memory", "memory.swappiness", str(limits.memory_swappiness), "memory swappiness"))
     if limits.oom_kill_disable:
         settings.append(("memory", "memory.oom_control", "1", "OOM killer"))
+    for kind, device, value in limits.block_devices:
+        file = "blkio.weight_device" if kind == "weight" else f"blkio.throttle.{kind}_device"
+        settings.append(("blkio", file, f"{device} {value}", "limit of a block device"))
     return settings

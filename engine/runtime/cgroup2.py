@@ -127,6 +127,12 @@ def settings_of(limits: Resources) -> list[tuple[str, str, str]]:
         found.append(("pids.max", "max" if limits.pids_limit < 0 else str(limits.pids_limit), "pids limit"))
     if limits.blkio_weight:
         found.append(("io.weight", f"default {io_weight(limits.blkio_weight)}", "block I/O weight"))
+    for kind, device, value in limits.block_devices:
+        if kind == "weight":
+            found.append(("io.weight", f"{device} {io_weight(value)}", "weight of a block device"))
+        else:
+            direction, _, unit = kind.partition("_")  # read_bps is rbps
+            found.append(("io.max", f"{device} {direction[0]}{unit}={value}", "limit of a block device"))
     return found
 
 

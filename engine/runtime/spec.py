@@ -80,6 +80,9 @@ class Resources:
     pids_limit: int = 0
     """-1 for no limit."""
     blkio_weight: int = 0
+    block_devices: tuple[tuple[str, str, int], ...] = ()
+    """For single devices: ``weight``, ``read_bps``, ``write_bps``, ``read_iops`` or ``write_iops``, the device's
+    ``major:minor``, and the weight (10…1000) or what may pass in a second (bytes or operations)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,12 +6,13 @@ import dataclasses
 import json
 import socket
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
 
 from pymachine.dockerapi.errors import EngineError
+from pymachine.engine.network import wiring
 from pymachine.engine.network.base import Endpoint, PortBinding, Sandbox
 from pymachine.engine.network.catalog import NetworkRequest
 from support.network_lab import Lab, ask_tcp, ask_udp, tcp_server, udp_server
@@ -125,5 +126,29 @@ def test_a_deleted_bridge_is_made_again_with_its_containers(in_lab: InLab) -> No
         await lab.restarted().start([reread(sandbox)])
         with tcp_server(inside, 80):
             assert (await ask_tcp("127.0.0.1", sandbox.ports[0].host_port)).endswith("hello")
+
+    in_lab(body)
+
+
+def test_a_removal_that_was_cut_short_can_be_done_again(in_lab: InLab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The record goes after the bridge, which nobody else would know whose it is."""
+
+    class Killed(Exception):
+        pass
+
+    def killed(names: Sequence[str]) -> None:
+        raise Killed
+
+    async def body(lab: Lab) -> None:
+        record = await lab.controller.create_network(NetworkRequest("doomed"))
+        with monkeypatch.context() as patched, pytest.raises(Killed):
+            patched.setattr(wiring, "delete_links", killed)
+            await lab.controller.remove_network("doomed")
+        drop_dead(lab)
+        controller = lab.restarted()
+        await controller.start([])
+        await controller.remove_network("doomed")
+        assert record.bridge not in wiring.look().bridges
+        assert [record.name for record in controller.catalog.all() if not record.predefined] == []
 
     in_lab(body)

@@ -159,6 +159,20 @@ def test_limits_in_version_two() -> None:
     assert cgroup2.settings_of(Resources()) == []
 
 
+def test_limits_of_block_devices_in_both_versions() -> None:
+    limits = Resources(block_devices=(("read_bps", "8:0", 1024), ("write_iops", "8:0", 5), ("weight", "8:16", 1000)))
+    assert [(file, value) for _, file, value, _ in cgroup1.settings_of(limits)] == [
+        ("blkio.throttle.read_bps_device", "8:0 1024"),
+        ("blkio.throttle.write_iops_device", "8:0 5"),
+        ("blkio.weight_device", "8:16 1000"),
+    ]
+    assert [(file, value) for file, value, _ in cgroup2.settings_of(limits)] == [
+        ("io.max", "8:0 rbps=1024"),
+        ("io.max", "8:0 wiops=5"),
+        ("io.weight", "8:16 10000"),
+    ]
+
+
 def test_memory_is_limited_before_memory_and_swap() -> None:
     files = [file for _, file, _, _ in cgroup1.settings_of(Resources(memory=100, memory_swap=200))]
     assert files == ["memory.limit_in_bytes", "memory.memsw.limit_in_bytes"]
