@@ -15,7 +15,7 @@ from pathlib import Path
 from pymachine.drivers.base import Finding
 from pymachine.drivers.local import cgroups, host
 from pymachine.drivers.local.images.catalog import Catalog
-from pymachine.drivers.local.images.recipe import DEFAULT_IMAGE
+from pymachine.drivers.local.images.recipe import DEFAULT_IMAGE, how_to_get
 from pymachine.drivers.local.layout import Layout
 from pymachine.drivers.local.options import Options
 from pymachine.drivers.local.subnets import Leases
@@ -80,11 +80,12 @@ def _image(options: Options, layout: Layout) -> Iterator[MachineError]:
     image = Catalog(layout.images).find(name)
     if image is None:
         if not options.build_image:
-            yield MissingRequirement(f'there is no image "{name}"', hint="run: pymachine image build")
+            yield MissingRequirement(f'there is no image "{name}"', hint=how_to_get(name))
         elif host.find("mmdebstrap") is None:
             yield host.missing("mmdebstrap")
     elif why := Catalog(layout.images).damage(image):
-        yield MissingRequirement(f'the image "{name}" is damaged: {why}', hint="run: pymachine image build --force")
+        hint = how_to_get(next((known for known in image.names), name), anew=True)
+        yield MissingRequirement(f'the image "{name}" is damaged: {why}', hint=hint)
 
 
 def _cgroups(options: Options) -> Iterator[MachineError]:
@@ -101,7 +102,11 @@ def _cgroups(options: Options) -> Iterator[MachineError]:
 
 
 def _disk(layout: Layout) -> Iterator[MachineError]:
-    place = existing_parent(layout.machines)
+    machines = layout.machines
+    if wrong := next((path for path in (machines, *machines.parents) if path.exists() and not path.is_dir()), None):
+        yield InvalidOption(f"PYMACHINE_LOCAL_ROOT: {wrong} is not a directory")
+        return
+    place = existing_parent(machines)
     free = shutil.disk_usage(place).free
     if free < LEAST_FREE:
         yield MissingRequirement(f"only {free >> 20} MiB are free in {place}; a machine needs {LEAST_FREE >> 20} MiB")

@@ -201,6 +201,7 @@ class LocalDriver(Driver):
         lease = self._lease()
         with launch.right_to_start(self._paths, lambda: self._running() is not None, deadline) as lock:
             if lock is not None:
+                self._require_mounts()
                 self._sweep()
                 self._write_resolv_conf()
                 self.context.report(f"Booting at {lease.address}")
@@ -231,8 +232,13 @@ class LocalDriver(Driver):
     def _image(self) -> Image:
         digest = str(self.context.resources.get("image", ""))
         image = self._catalog.find(digest) if digest else None
+        remedy = f"bring it back, or make the machine anew: pymachine rm {self.context.name}"
         if image is None:
-            raise DriverError(f'the image of machine "{self.context.name}" is gone: {digest[:12] or "none noted"}')
+            known = digest[:12] or "(not noted)"
+            text = f'the image {known} of machine "{self.context.name}" is gone from {self._layout.images}'
+            raise DriverError(text, hint=remedy)
+        if why := self._catalog.damage(image):
+            raise DriverError(f'the image of machine "{self.context.name}" is damaged: {why}', hint=remedy)
         return image
 
     def _write_resolv_conf(self) -> None:
@@ -274,6 +280,15 @@ class LocalDriver(Driver):
             raise DriverError(
                 f'machine "{self.context.name}" was made under another local root than {self._layout.root}',
                 hint="set PYMACHINE_LOCAL_ROOT as it was when the machine was made (sudo -E keeps it)",
+            )
+
+    def _require_mounts(self) -> None:
+        """What was there when the machine was created may have gone since."""
+        lost = [mount.source for mount in self.options.mounts() if not os.path.exists(mount.source)]
+        if lost:
+            raise DriverError(
+                f'{lost[0]}, which machine "{self.context.name}" mounts, is not there any more',
+                hint="make it again, or the machine anew: --local-mount cannot be changed",
             )
 
     def _require_machine(self) -> None:

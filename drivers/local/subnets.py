@@ -61,7 +61,11 @@ class Leases:
         """
         with locked(bridge.LOCK, "waiting for the network lock"):
             state = self._load()
-            lease = self._find(state, machine_id) or self._allocate(state, machine_id, wanted, preferred)
+            lease = self._find(state, machine_id)
+            if lease is None:
+                lease = self._allocate(state, machine_id, wanted, preferred)
+            elif not bridge.exists(lease.bridge):  # such as after a boot of this computer
+                _require_way_to(lease)
             bridge.ensure(lease.bridge, lease.subnet, lease.gateway, self._owner)
         return lease
 
@@ -173,6 +177,16 @@ def routes() -> list[IPv4Network]:
         if network.prefixlen:
             found.append(network)
     return found
+
+
+def _require_way_to(lease: Lease) -> None:
+    """Raise `DriverError` when a route that has come since leads elsewhere; a wider one gives way to the bridge's."""
+    for network in routes():
+        if lease.address in network and network.prefixlen >= lease.subnet.prefixlen:
+            raise DriverError(
+                f"the machine's address {lease.address} is in {network}, which something else uses by now",
+                hint=f"see who has it: ip route show {network}",
+            )
 
 
 def spread(lease: Lease) -> int:

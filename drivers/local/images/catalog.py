@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from pymachine.drivers.local import jsonfile
+from pymachine.drivers.local.images.recipe import how_to_get
 from pymachine.drivers.local.locks import locked
 from pymachine.drivers.local.removal import remove_tree
 from pymachine.machine.errors import DriverError
@@ -63,11 +64,16 @@ class Catalog:
         self.names_dir = root / "names"
 
     def images(self) -> list[Image]:
-        """All images, the newest first; nothing is made when there are none."""
+        """All images, the newest first; nothing is made when there are none.
+
+        Raises `DriverError` when the folder is none, or cannot be read.
+        """
         try:
             entries = [entry for entry in os.listdir(self.root) if _is_digest(entry)]
         except FileNotFoundError:
             return []
+        except OSError as error:
+            raise DriverError(f"cannot look for images in {self.root}: {error.strerror}") from error
         return sorted((self._load(entry) for entry in entries), key=lambda image: image.created, reverse=True)
 
     def find(self, name: str) -> Image | None:
@@ -100,7 +106,7 @@ class Catalog:
         with self.lock():
             image = self.find(name)
             if image is None:
-                raise DriverError(f'there is no image "{name}"', hint="run: pymachine image build")
+                raise DriverError(f'there is no image "{name}"', hint=how_to_get(name))
             (image.directory / "users").mkdir(exist_ok=True)
             link = image.directory / "users" / machine_id
             if not link.is_symlink():

@@ -92,6 +92,13 @@ RECIPES = {
 """The engine needs a newer Python than Debian 11 has: that image is for trying how such a host is refused."""
 
 
+def how_to_get(name: str, *, anew: bool = False) -> str:
+    """The command that builds an image of that name, also over one that is there; or which there are."""
+    if name not in RECIPES:
+        return f"see: pymachine image ls; images that can be built: {', '.join(sorted(RECIPES))}"
+    return f"run: pymachine image build{' --force' * anew}{f' {name}' * (name != DEFAULT_IMAGE)}"
+
+
 def find(name: str) -> Recipe:
     """The recipe of that name; raises `InvalidOption` naming all."""
     try:

@@ -71,6 +71,13 @@ def test_everything_missing_is_named_at_once(layout: Layout, monkeypatch: pytest
     assert not layout.root.exists()
 
 
+def test_a_local_root_that_is_a_file(tmp_path: Path) -> None:
+    """Before anything is made."""
+    (tmp_path / "file").touch()
+    found = list(checks.problems(Options(), Layout(tmp_path / "file", tmp_path / "images")))
+    assert f"PYMACHINE_LOCAL_ROOT: {tmp_path / 'file'} is not a directory" in map(str, found)
+
+
 def test_errors_of_the_system_are_told_with_stage_and_file() -> None:
     """One line, and a remedy where there is one."""
     with pytest.raises(DriverError, match="making it failed: No space left on device: /x") as caught, told("making it"):

@@ -149,6 +149,22 @@ def test_no_mmdebstrap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert os.listdir(tmp_path) == []
 
 
+def test_a_remedy_names_the_image_that_is_missing() -> None:
+    """The default one needs no name; what has no recipe cannot be built."""
+    assert recipes.how_to_get("debian-12") == "run: pymachine image build"
+    assert recipes.how_to_get("debian-13", anew=True) == "run: pymachine image build --force debian-13"
+    assert recipes.how_to_get("nope") == (
+        "see: pymachine image ls; images that can be built: debian-11, debian-12, debian-13"
+    )
+
+
+def test_a_folder_that_is_none(tmp_path: Path) -> None:
+    """Is told, with its name."""
+    (tmp_path / "file").touch()
+    with pytest.raises(DriverError, match="cannot look for images in .*file: Not a directory"):
+        Catalog(tmp_path / "file").images()
+
+
 def test_recipes_differ_in_their_digest() -> None:
     """Every field counts."""
     ours = recipes.find("debian-12")

@@ -34,6 +34,7 @@ def network(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Network:
     monkeypatch.setattr(bridge, "LOCK", tmp_path / "lock")
     monkeypatch.setattr(bridge, "ensure", network.ensure)
     monkeypatch.setattr(bridge, "remove", network.remove)
+    monkeypatch.setattr(bridge, "exists", lambda name: name in network.bridges)
     monkeypatch.setattr(bridge, "owner_of", lambda name: network.owners.get(name, ""))
     monkeypatch.setattr(subnets, "routes", lambda: network.routes)
     return network
@@ -100,6 +101,25 @@ def test_a_wanted_subnet_that_overlaps_is_refused(network: Network, layout: Layo
         assert "overlaps" in leases.check(IPv4Network(wanted))
         with pytest.raises(InvalidOption, match="overlaps"):
             leases.acquire(add(layout, f"c{wanted[:2]}"), IPv4Network(wanted))
+
+
+@pytest.mark.parametrize(
+    ("route", "in_the_way"),
+    [("10.99.0.0/24", True), ("10.99.0.2/32", True), ("10.99.0.128/25", False), ("10.0.0.0/8", False)],
+)
+def test_a_route_that_has_come_since(network: Network, layout: Layout, route: str, in_the_way: bool) -> None:
+    """While the machine was off and this computer booted; a wider one, as VPNs have, is none in the way."""
+    leases = Leases(layout)
+    lease = leases.acquire(add(layout, "a"), None)
+    network.routes = [IPv4Network(route)]
+    assert leases.acquire("a", None) == lease  # its bridge is there
+    network.bridges.clear()
+    if not in_the_way:
+        assert leases.acquire("a", None) == lease
+        return
+    with pytest.raises(DriverError, match=rf"the machine's address 10\.99\.0\.2 is in {route}, which") as caught:
+        leases.acquire("a", None)
+    assert caught.value.hint == f"see who has it: ip route show {route}"
 
 
 def test_a_full_subnet(network: Network, layout: Layout) -> None:
