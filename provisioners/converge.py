@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from pymachine.machine.errors import DeadlineExceeded, MachineError, ProvisionError, RemoteCommandFailed
-from pymachine.machine.ssh.base import SSHSession
+from pymachine.machine.ssh.base import Result, SSHSession
 from pymachine.provisioners import paths
 from pymachine.provisioners.actions import Action, Put
 from pymachine.provisioners.admission import admit, no_python
@@ -16,11 +17,11 @@ from pymachine.provisioners.base import Provisioned, ProvisionPlan, Step, Wanted
 from pymachine.provisioners.facts import Facts, facts_script, parse_facts
 from pymachine.provisioners.release import build_release
 from pymachine.provisioners.services import ServiceManager, manager_of
-from pymachine.provisioners.steps import STEPS
+from pymachine.provisioners.steps import READ_BY_ENGINE, STEPS
 
-READ_BY_ENGINE = {"packages", "release", "tls", "config"}
-"""Steps after which the service is restarted or reloaded."""
 _RETRY_SECONDS = 3.0
+_LAST_WORDS_SECONDS = 15.0
+"""For asking what the engine said when it did not start, be the time of the whole over by then."""
 
 
 def provision(
@@ -48,7 +49,7 @@ def provision(
         if step.name == "packages":
             facts = _require_python(_gather(session, deadline, report))
     if set(wanted.changed) & READ_BY_ENGINE:
-        session.run(f"rm -f {paths.UNREAD}.*", sudo=True, timeout=deadline.left("finishing"))
+        _run(session, f"rm -f {paths.UNREAD}.*", deadline, "finishing")
     return Provisioned(facts.os.id, wanted.release.digest, list(dict.fromkeys(wanted.changed)))
 
 
@@ -56,7 +57,7 @@ def _mark_unread(session: SSHSession, step: Step, deadline: _Deadline) -> None:
     """Let the host remember that its engine has to read a change, should we be cut off before it does."""
     if step.name in READ_BY_ENGINE:
         script = f"mkdir -p {paths.CONFIG_DIR} && touch {paths.UNREAD}.{step.name}"
-        session.run(script, sudo=True, timeout=deadline.left(f"beginning with {step.name}"))
+        _run(session, script, deadline, _stage(step))
 
 
 class _Deadline:
@@ -85,19 +86,33 @@ def _gather(session: SSHSession, deadline: _Deadline, report: Callable[[str], No
         report("Waiting for cloud-init to finish...")
         # Status 2 means finished with recoverable errors (cloud-init 23.4), which is none of our business.
         wait = "cloud-init status --wait >/dev/null 2>&1"
-        session.run(wait, sudo=True, check=False, timeout=deadline.left("waiting for cloud-init"))
+        _run(session, wait, deadline, "waiting for cloud-init", check=False)
         facts = _facts(session, deadline)
     return facts
 
 
 def _facts(session: SSHSession, deadline: _Deadline) -> Facts:
-    left = deadline.left("asking the host for facts")
     try:
-        return parse_facts(session.run("sh -s", stdin=facts_script().encode(), sudo=True, timeout=left).stdout)
+        stage = "asking the host for facts"
+        return parse_facts(_run(session, "sh -s", deadline, stage, stdin=facts_script().encode()).stdout)
     except RemoteCommandFailed as error:
         raise ProvisionError(f"cannot run commands as root on the host: {_cause(error)}") from error
+
+
+def _run(
+    session: SSHSession,
+    command: str,
+    deadline: _Deadline,
+    stage: str,
+    *,
+    stdin: bytes | None = None,
+    check: bool = True,
+) -> Result:
+    """As root, for as long as there is time; its end is told as the *stage*'s."""
+    try:
+        return session.run(command, stdin=stdin, sudo=True, check=check, timeout=deadline.left(stage))
     except DeadlineExceeded as error:
-        raise deadline.passed("asking the host for facts", error.last_error) from error
+        raise deadline.passed(stage, error.last_error) from error
 
 
 def _require_python(facts: Facts) -> Facts:
@@ -124,7 +139,9 @@ def _failure(session: SSHSession, step: Step, error: RemoteCommandFailed, manage
     """With the engine's own last words when it does not start: its manager only says where to read them."""
     if step.name != "service":
         return ProvisionError(f"{step.title} failed: {_cause(error)}")
-    said = session.run(manager.last_words, sudo=True, check=False).stdout.strip()
+    said = ""
+    with contextlib.suppress(MachineError):
+        said = session.run(manager.last_words, sudo=True, check=False, timeout=_LAST_WORDS_SECONDS).stdout.strip()
     return ProvisionError(f"{step.title} failed: {said or _cause(error)}", hint=f"On the host: {manager.log}")
 
 
@@ -139,19 +156,19 @@ def _lock(error: RemoteCommandFailed, lock: str) -> str:
     return next((line.strip() for line in lines if re.search(lock, line)), "")
 
 
+def _stage(step: Step) -> str:
+    return step.title[0].lower() + step.title[1:]
+
+
 def _apply(session: SSHSession, step: Step, action: Action, deadline: _Deadline) -> None:
-    stage = step.title[0].lower() + step.title[1:]
+    stage = _stage(step)
     if isinstance(action, Put):
-        deadline.left(stage)
-        session.put(action.data, action.path, mode=action.mode, sudo=True)
-        return
+        return _put(session, action, deadline, stage)
     failures = 0
     while True:
         try:
-            session.run(action.line(), stdin=action.stdin, sudo=True, timeout=deadline.left(stage))
+            _run(session, action.line(), deadline, stage, stdin=action.stdin)
             return
-        except DeadlineExceeded as error:
-            raise deadline.passed(stage, error.last_error) from error
         except RemoteCommandFailed as error:
             failures += not _lock(error, action.lock)
             if failures >= action.attempts:
@@ -159,3 +176,10 @@ def _apply(session: SSHSession, step: Step, action: Action, deadline: _Deadline)
             cause = _lock(error, action.lock) or _cause(error)
             time.sleep(min(_RETRY_SECONDS, deadline.left(stage, cause)))
             deadline.left(stage, cause)
+
+
+def _put(session: SSHSession, action: Put, deadline: _Deadline, stage: str) -> None:
+    try:
+        session.put(action.data, action.path, mode=action.mode, sudo=True, timeout=deadline.left(stage))
+    except DeadlineExceeded as error:
+        raise deadline.passed(stage, error.last_error) from error

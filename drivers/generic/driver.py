@@ -15,7 +15,6 @@ from pymachine.machine.errors import (
     DeadlineExceeded,
     DriverError,
     InvalidOption,
-    MachineError,
     PreCreateCheckFailed,
     RemoteCommandFailed,
     SSHError,
@@ -91,9 +90,10 @@ class GenericDriver(Driver):
         end = time.monotonic() + self.context.timeout
         endpoint = self.ssh_endpoint()
         with open_session(endpoint, timeout=self.context.timeout, report=self.context.report) as session:
-            before = session.run(BOOT_ID).stdout
+            left = max(end - time.monotonic(), 0.0)
+            before = session.run(BOOT_ID, timeout=left).stdout
             with contextlib.suppress(SSHError, DeadlineExceeded):  # the host may go before it answers
-                result = session.run(REBOOT, sudo=True, check=False, timeout=30)
+                result = session.run(REBOOT, sudo=True, check=False, timeout=min(left, 30))
                 if result.status > 0:
                     raise RemoteCommandFailed("shutdown -r now", result.status, result.stderr)
         self._await_boot(endpoint, before, end)
@@ -185,17 +185,19 @@ class GenericDriver(Driver):
     def _await_boot(self, endpoint: SSHEndpoint, before: str, end: float) -> None:
         from pymachine.machine.ssh.connect import open_session
 
-        last: MachineError | None = None
+        last = ""
         while (left := end - time.monotonic()) > 0:
             try:
                 with open_session(endpoint, timeout=left, report=self.context.report) as session:
                     if session.run(BOOT_ID, timeout=left).stdout != before:
                         return
-                last = DriverError("the host still runs as before")
+                last = "the host still runs as before"
+            except DeadlineExceeded as error:
+                last = f"{error.stage}: {error.last_error}"
             except SSHError as error:  # it went down while we asked
-                last = error
+                last = str(error)
             time.sleep(min(PAUSE, max(end - time.monotonic(), 0)))
-        raise DeadlineExceeded("waiting for the host to reboot", self.context.timeout, last_error=str(last or ""))
+        raise DeadlineExceeded("waiting for the host to reboot", self.context.timeout, last_error=last)
 
     def _resource(self, name: str) -> Any:
         value = self.context.resources.get(name)

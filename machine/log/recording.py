@@ -69,11 +69,13 @@ class RecordingSession:
         self._ended(result.status, time.monotonic() - started, result.stderr if result.status else "")
         return result
 
-    def put(self, data: bytes | BinaryIO, path: str, *, mode: int = 0o644, sudo: bool = False) -> None:
+    def put(
+        self, data: bytes | BinaryIO, path: str, *, mode: int = 0o644, sudo: bool = False, timeout: float = 600
+    ) -> None:
         """Note name and mode."""
         size = f", {len(data)} bytes" if isinstance(data, bytes) else ""
         self._log.write(f"put {path} mode {mode:04o}{size}")
-        self._session.put(data, path, mode=mode, sudo=sudo)
+        self._session.put(data, path, mode=mode, sudo=sudo, timeout=timeout)
 
     def close(self) -> None:
         """Close the session."""

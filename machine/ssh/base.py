@@ -47,8 +47,10 @@ class SSHSession(Protocol):
         is not 0, `SSHError` when the connection is lost, `DeadlineExceeded` after *timeout* seconds."""
         ...
 
-    def put(self, data: bytes | BinaryIO, path: str, *, mode: int = 0o644, sudo: bool = False) -> None:
-        """Write a file atomically, with *mode* from its first byte on."""
+    def put(
+        self, data: bytes | BinaryIO, path: str, *, mode: int = 0o644, sudo: bool = False, timeout: float = 600
+    ) -> None:
+        """Write a file atomically, with *mode* from its first byte on. Raises as `run` does."""
         ...
 
     def close(self) -> None: ...

@@ -39,9 +39,6 @@ STEP = 30.0
 """Seconds that the key exchange, one login or the opening of a channel may take."""
 CLOSING = 2.0
 """Seconds that the closing of a channel may take."""
-PUT_TIMEOUT = 120.0
-SLOWEST = 20_000
-"""Seconds that putting a file may take, and the bytes per second that a link must carry besides."""
 
 _OLD_KEYS = ["ssh-rsa", "ssh-dss", "ssh-rsa-cert-v01@openssh.com", "ssh-dss-cert-v01@openssh.com"]
 
@@ -77,7 +74,7 @@ class ParamikoSession:
         self._transport = transport
         self._endpoint = endpoint
         self._closing = closing
-        self._root = Root(endpoint, lambda line, stdin: self._converse(line, Source(stdin), line, STEP))
+        self._root = Root(endpoint, self._ask_sudo)
 
     def run(
         self, command: str, *, stdin: bytes | None = None, sudo: bool = False, check: bool = True, timeout: float = 600
@@ -91,11 +88,12 @@ class ParamikoSession:
             )
         return result
 
-    def put(self, data: bytes | BinaryIO, path: str, *, mode: int = 0o644, sudo: bool = False) -> None:
+    def put(
+        self, data: bytes | BinaryIO, path: str, *, mode: int = 0o644, sudo: bool = False, timeout: float = 600
+    ) -> None:
         """Write a file atomically; its directory must exist. What was sent is counted at the other end, so
         that a lost connection leaves no shortened file."""
         with Source.of(data) as source:
-            timeout = PUT_TIMEOUT + source.size / SLOWEST
             result = self._execute(upload_command(path, mode, source.size), source, sudo=sudo, timeout=timeout)
         if result.status != 0:
             raise self._refusal(result, sudo) or RemoteCommandFailed(f"writing {path}", result.status, result.stderr)
@@ -117,13 +115,16 @@ class ParamikoSession:
     def _execute(self, command: str, source: Source, *, sudo: bool, timeout: float) -> Result:
         """By /bin/sh, since a user's login shell may be one that speaks another language."""
         line = f"/bin/sh -c {shlex.quote(command)}"
-        line, source.head = self._root.wrap(line) if sudo else (f"exec {line}", b"")
+        line, source.head = self._root.wrap(line, min(timeout, STEP)) if sudo else (f"exec {line}", b"")
         return self._converse(line, source, command, timeout)
+
+    def _ask_sudo(self, line: str, stdin: bytes, timeout: float) -> Result:
+        return self._converse(line, Source(stdin), line, timeout)
 
     def _converse(self, line: str, source: Source, command: str, timeout: float) -> Result:
         """Run a *line* and speak with it; errors name the *command* in it."""
         end = time.monotonic() + timeout
-        channel = self._open_channel(min(timeout, STEP))
+        channel = self._open_channel(timeout, command)
         try:
             with self._watchdog(channel, min(timeout, STEP)):
                 channel.exec_command(line)
@@ -135,8 +136,7 @@ class ParamikoSession:
         except SSHError:
             raise
         except TimeoutError as error:
-            stage = f"running on {self._endpoint.host}: {_first_line(command)}"
-            raise DeadlineExceeded(stage, timeout, last_error=str(error)) from None
+            raise self._late(command, timeout, str(error)) from None
         except (paramiko.SSHException, OSError, EOFError) as error:
             raise SSHError(self._lost(command)) from error
         finally:
@@ -167,13 +167,20 @@ class ParamikoSession:
         if closer.is_alive():
             self.close()
 
-    def _open_channel(self, timeout: float) -> paramiko.Channel:
+    def _late(self, command: str, timeout: float, last_error: str) -> DeadlineExceeded:
+        stage = f"running on {self._endpoint.host}: {_first_line(command)}"
+        return DeadlineExceeded(stage, timeout, last_error=last_error)
+
+    def _open_channel(self, timeout: float, command: str) -> paramiko.Channel:
+        end = time.monotonic() + timeout
         try:
-            channel = self._transport.open_session(timeout=timeout)
+            channel = self._transport.open_session(timeout=min(timeout, STEP))
             if isinstance(self._transport.sock, EagerSocket):
                 self._transport.sock.relax()
             return channel
         except (paramiko.SSHException, OSError, EOFError) as error:
+            if time.monotonic() >= end and self._transport.is_active():
+                raise self._late(command, timeout, "no answer") from error
             cause = _one_line(error) or "no answer"
             raise SSHError(f"the SSH connection to {self._endpoint.host} was lost: {cause}") from error
 

@@ -81,17 +81,18 @@ _STDIN = "standard input"
 class Root:
     """How the commands of one session become root; found out at the first."""
 
-    def __init__(self, endpoint: SSHEndpoint, run: Callable[[str, bytes], Result]) -> None:
+    def __init__(self, endpoint: SSHEndpoint, run: Callable[[str, bytes, float], Result]) -> None:
         self._endpoint = endpoint
         self._run = run
         self._password: str | None = None
         self._known = endpoint.user == "root" or endpoint.sudo_password is None
         self._mark = os.urandom(8).hex()
 
-    def wrap(self, shell: str) -> tuple[str, bytes]:
-        """The line that runs *shell* as root, and what must come first on its standard input."""
+    def wrap(self, shell: str, timeout: float) -> tuple[str, bytes]:
+        """The line that runs *shell* as root, and what must come first on its standard input. *timeout*: seconds that
+        each question to sudo may take."""
         if not self._known:
-            self._find_out()
+            self._find_out(timeout)
         if self._endpoint.user == "root":
             return f"exec {shell}", b""
         if self._password is None:
@@ -104,16 +105,16 @@ class Root:
             f"{self._password}\n{self._mark}\n".encode(),
         )
 
-    def _find_out(self) -> None:
+    def _find_out(self, timeout: float) -> None:
         """``-k``: remembered passwords do not count, for they may be forgotten in the midst of our work."""
         assert self._endpoint.sudo_password is not None
-        result = self._run(f"exec sudo -k -n -- {_TRY}", b"")
+        result = self._run(f"exec sudo -k -n -- {_TRY}", b"", timeout)
         wrong = 0
         while result.status != 0:
             if not _wants_password(result.stderr) and not wrong:
                 raise refusal(self._endpoint, result) or _failed(result)
             self._password = self._endpoint.sudo_password(wrong)
-            result = self._run(f"exec sudo -k -S -p '' -- {_TRY}", f"{self._password}\n".encode())
+            result = self._run(f"exec sudo -k -S -p '' -- {_TRY}", f"{self._password}\n".encode(), timeout)
             if result.status != 0 and not _was_wrong(result.stderr):
                 raise refusal(self._endpoint, result) or _failed(result)
             wrong += 1

@@ -10,8 +10,10 @@ from pymachine.provisioners.steps.login import Login
 from pymachine.provisioners.steps.ownership import Ownership
 from pymachine.provisioners.steps.packages import Packages
 from pymachine.provisioners.steps.release import EngineRelease
-from pymachine.provisioners.steps.service import Service
+from pymachine.provisioners.steps.service import READ_BY_ENGINE, Service
 from pymachine.provisioners.steps.tls import TLS
+
+__all__ = ["CERTIFICATE_STEPS", "READ_BY_ENGINE", "STEPS"]
 
 STEPS: tuple[Step, ...] = (
     *(Hostname(), Packages(), EngineRelease()),

@@ -9,6 +9,11 @@ from pymachine.provisioners.base import Wanted
 from pymachine.provisioners.facts import Facts
 from pymachine.provisioners.services import manager_of
 
+RESTARTED_FOR = frozenset(("packages", "release", "config", "login"))
+RELOADED_FOR = frozenset(("tls",))
+READ_BY_ENGINE = RESTARTED_FOR | RELOADED_FOR
+"""Steps whose changes the engine has to read."""
+
 
 class Service:
     """Restarts the engine for a new release or configuration, or a new group of its socket (containers go on); for
@@ -22,8 +27,8 @@ class Service:
         actions: list[Action] = []
         if not facts.service_enabled:
             actions.append(manager.enable())
-        if not facts.service_active or {"release", "config", "packages", "login"} & set(wanted.changed):
+        if not facts.service_active or RESTARTED_FOR.intersection(wanted.changed):
             actions.append(manager.restart())
-        elif "tls" in wanted.changed:
+        elif RELOADED_FOR.intersection(wanted.changed):
             actions.append(manager.reload())
         return actions

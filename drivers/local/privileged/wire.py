@@ -42,7 +42,9 @@ def error_to_json(error: Exception) -> dict[str, Any]:
         return {"kind": "DriverError", "text": f"the privileged helper failed: {type(error).__name__}: {error}"}
     notes = list(getattr(error, "__notes__", []))
     found = {"kind": type(error).__name__, "text": str(error), "hint": error.hint, "notes": notes}
-    return {**found, "stage": error.stage} if isinstance(error, DeadlineExceeded) else found
+    if isinstance(error, DeadlineExceeded):
+        found |= {"stage": error.stage, "last_error": error.last_error}
+    return found
 
 
 def error_from_json(value: dict[str, Any]) -> MachineError:
@@ -54,7 +56,7 @@ def error_from_json(value: dict[str, Any]) -> MachineError:
     Exception.__init__(error, str(value.get("text", "")))
     error.hint = str(value.get("hint", ""))
     if isinstance(error, DeadlineExceeded):
-        error.stage = str(value.get("stage", ""))
+        error.stage, error.last_error = str(value.get("stage", "")), str(value.get("last_error", ""))
     for note in value.get("notes", []):
         error.add_note(str(note))
     return error

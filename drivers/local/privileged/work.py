@@ -89,7 +89,7 @@ def perform(request: MachineRequest | ImageRequest, line: Line, caller: Caller) 
     layout = rights.layout(request.roots)
     if isinstance(request, ImageRequest):
         return _image(request, line, layout)
-    with turn(layout.network / "helper.lock", request.machine_id):
+    with turn(layout.network / "helper.lock", request.machine_id, request.timeout):
         _machine(request, line, layout, caller)
     return ""
 

@@ -302,11 +302,9 @@ def test_a_stuck_proxy_command_holds_nobody_up(
 ) -> None:
     monkeypatch.setattr(paramiko_session, "CLOSING", 0.2)
     monkeypatch.setattr(paramiko_session, "STEP", 0.5)
-    monkeypatch.setattr(paramiko_session, "PUT_TIMEOUT", 0.3)
-    monkeypatch.setattr(paramiko_session, "SLOWEST", 1 << 40)
     endpoint = relayed(fresh.endpoint())
     actions: tuple[Callable[[SSHSession], object], ...] = (
-        lambda session: session.put(b"x" * (32 << 20), str(tmp_path / "file")),
+        lambda session: session.put(b"x" * (32 << 20), str(tmp_path / "file"), timeout=0.3),
         lambda session: session.run("echo here", timeout=0.5),
     )
     began = time.monotonic()

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -201,6 +201,23 @@ def test_a_host_that_vanishes_is_noticed(tmp_path: Path, monkeypatch: pytest.Mon
                     session.run("sleep 60", timeout=60)
             finally:
                 subprocess.run(["iptables", "-w", "-D", *rule], check=True)
+
+
+def test_a_server_that_says_nothing_more_is_given_up_in_time(tmp_path: Path) -> None:
+    """Its process is stopped, so the kernel goes on to acknowledge what is sent."""
+    actions: tuple[Callable[[SSHSession], object], ...] = (
+        lambda session: session.run("echo here", timeout=0.3),
+        lambda session: session.put(b"x" * (32 << 20), str(tmp_path / "file"), timeout=0.3),
+    )
+    with ssh_server(tmp_path) as server:
+        for action in actions:
+            with open_session(server.endpoint(), timeout=30, report=silent) as session:
+                for pid in server.children():
+                    os.kill(pid, signal.SIGSTOP)
+                with pytest.raises(DeadlineExceeded, match="while running on 127.0.0.1: "):
+                    action(session)
+                kill_connections(server)
+    assert not (tmp_path / "file").exists()
 
 
 def test_a_connection_lost_in_a_transfer_leaves_the_old_file(tmp_path: Path) -> None:

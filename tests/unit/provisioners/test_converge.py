@@ -51,8 +51,8 @@ whole /usr/bin/python3
 class ScriptedSession:
     """Answers the facts script with a text and records everything else; may fail one command."""
 
-    def __init__(self, facts: str = FACTS, fails: str = "", locked: int = 0) -> None:
-        self.facts, self.fails, self.locked = facts, fails, locked
+    def __init__(self, facts: str = FACTS, fails: str = "", locked: int = 0, hangs: str = "") -> None:
+        self.facts, self.fails, self.locked, self.hangs = facts, fails, locked, hangs
         self.commands: list[str] = []
         self.files: dict[str, tuple[bytes | BinaryIO, int]] = {}
 
@@ -62,6 +62,7 @@ class ScriptedSession:
         if command == "sh -s":
             return Result(0, self.facts, "")
         self.commands.append(command)
+        self._hang(command, timeout)
         if "apt-get" in command and self.locked:
             self.locked -= 1
             raise RemoteCommandFailed(command, 100, "E: Could not get lock /var/lib/dpkg/lock. It is held by process 7")
@@ -71,8 +72,16 @@ class ScriptedSession:
             raise RemoteCommandFailed(command, 1, "first line\nthe reason\n")
         return Result(0, "", "")
 
-    def put(self, data: bytes | BinaryIO, path: str, *, mode: int = 0o644, sudo: bool = False) -> None:
+    def put(
+        self, data: bytes | BinaryIO, path: str, *, mode: int = 0o644, sudo: bool = False, timeout: float = 600
+    ) -> None:
+        self._hang(path, timeout)
         self.files[path] = (data, mode)
+
+    def _hang(self, what: str, timeout: float) -> None:
+        """As a session does when the host says nothing for so long."""
+        if self.hangs and self.hangs in what:
+            raise DeadlineExceeded(f"running on h: {what}", timeout, last_error="its last line")
 
     def close(self) -> None:
         pass
@@ -106,7 +115,10 @@ def test_a_fresh_host_gets_every_step_and_its_key_is_private(plan: ProvisionPlan
 
 @pytest.mark.parametrize(
     ("unread", "command"),
-    [("tls", "reload"), ("config", "restart"), ("release", "restart"), ("tls\nrelease", "restart"), ("", "")],
+    [
+        *[("tls", "reload"), ("config", "restart"), ("release", "restart"), ("login", "restart")],
+        *[("tls\nrelease", "restart"), ("", "")],
+    ],
 )
 def test_what_a_cut_off_run_changed_is_still_read_by_the_engine(plan: ProvisionPlan, unread: str, command: str) -> None:
     """Its files are as wanted by now, so no other step has anything to do."""
@@ -178,6 +190,32 @@ def test_a_lock_that_is_held_too_long_is_named_with_its_holder(
 
     with pytest.raises(DeadlineExceeded, match="installing packages: .*held by process 7"):
         provision(ScriptedSession(OLD, locked=1 << 30), replace(plan, timeout=0.2), lambda line: None)
+
+
+@pytest.mark.parametrize(
+    ("hangs", "stage"),
+    [
+        ("cloud-init status", "waiting for cloud-init"),
+        ("touch /etc/pymachine/unread.release", "installing the engine"),
+        ("mktemp -d", "installing the engine"),
+        ("owner.json", "marking the host as this machine's"),
+        ("tls/server-key.pem", "copying certificates to the host"),
+        ("systemctl restart", "starting the engine"),
+        ("rm -f /etc/pymachine/unread", "finishing"),
+    ],
+)
+def test_a_host_that_falls_silent_ends_it_in_that_stage(plan: ProvisionPlan, hangs: str, stage: str) -> None:
+    """Whatever is being done just then: told of the whole time, with the host's last line and where to look."""
+    facts = FACTS.replace("==end==", "==cloud-init==\nstatus: running\n==end==")
+    with pytest.raises(DeadlineExceeded, match=f"timed out after 60 s while {stage}: its last line") as caught:
+        provision(ScriptedSession(facts, hangs=hangs), plan, lambda line: None)
+    assert caught.value.hint == "On the host: journalctl -u pyengine.service"
+
+
+def test_an_engine_that_fails_on_a_host_that_then_falls_silent_is_told_all_the_same(plan: ProvisionPlan) -> None:
+    session = ScriptedSession(fails="systemctl restart", hangs="journalctl")
+    with pytest.raises(ProvisionError, match="Starting the engine failed: the reason"):
+        provision(session, plan, lambda line: None)
 
 
 def test_the_deadline_names_the_stage(plan: ProvisionPlan) -> None:

@@ -32,7 +32,7 @@ def root(answers: list[Result], password: Callable[[int], str] | None, user: str
     """A session whose probes get *answers*; and what they were fed."""
     fed: list[bytes] = []
 
-    def run(line: str, stdin: bytes) -> Result:
+    def run(line: str, stdin: bytes, timeout: float) -> Result:
         assert b"secret" not in line.encode()
         fed.append(stdin)
         return answers.pop(0)
@@ -41,14 +41,14 @@ def root(answers: list[Result], password: Callable[[int], str] | None, user: str
 
 
 def test_root_and_those_without_a_password_to_give_are_not_probed() -> None:
-    assert root([], None, user="root")[0].wrap("x") == ("exec x", b"")
-    assert root([], None)[0].wrap("x") == ("exec sudo -n -- x", b"")
+    assert root([], None, user="root")[0].wrap("x", 1) == ("exec x", b"")
+    assert root([], None)[0].wrap("x", 1) == ("exec sudo -n -- x", b"")
 
 
 def test_where_no_password_is_wanted_nobody_is_asked() -> None:
     become, fed = root([OK], lambda wrong: pytest.fail("asked"))
 
-    assert [become.wrap("x"), become.wrap("y")] == [("exec sudo -n -- x", b""), ("exec sudo -n -- y", b"")]
+    assert [become.wrap("x", 1), become.wrap("y", 1)] == [("exec sudo -n -- x", b""), ("exec sudo -n -- y", b"")]
     assert fed == [b""]
 
 
@@ -60,7 +60,7 @@ def test_a_password_is_asked_for_until_it_is_right_and_then_sent_with_each_comma
         return f"secret{wrong}"
 
     become, fed = root([WANTS, WRONG, OK], ask)
-    lines = [become.wrap("cat") for _ in range(2)]
+    lines = [become.wrap("cat", 1) for _ in range(2)]
 
     assert asked == [0, 1]
     assert fed == [b"", b"secret0\n", b"secret1\n"]
@@ -73,7 +73,7 @@ def test_a_password_is_asked_for_until_it_is_right_and_then_sent_with_each_comma
 def test_the_command_never_sees_the_password(reads: bool) -> None:
     """By a real shell: the first line is taken by sudo, or left to it by one that wanted none."""
     become, _ = root([WANTS, OK], lambda wrong: "(-secret' \\")
-    line, head = become.wrap("/bin/sh -c 'cat; echo done'")
+    line, head = become.wrap("/bin/sh -c 'cat; echo done'", 1)
     command = line.replace("exec sudo -k -S -p '' --", "IFS= read -r password; exec" if reads else "exec", 1)
     done = subprocess.run(["sh", "-c", command], input=head + b"the input\n", capture_output=True)
 
@@ -94,9 +94,9 @@ def test_what_sudo_says_is_told_with_its_remedy() -> None:
 
 def test_trouble_of_sudo_itself_is_no_wrong_password() -> None:
     with pytest.raises(RemoteCommandFailed, match="unable to load"):
-        root([Result(1, "", "sudo: unable to load plugin")], lambda wrong: "secret")[0].wrap("x")
+        root([Result(1, "", "sudo: unable to load plugin")], lambda wrong: "secret")[0].wrap("x", 1)
     with pytest.raises(MissingRequirement, match="may not become root"):
-        root([WANTS, Result(1, "", "ann is not in the sudoers file.")], lambda wrong: "secret")[0].wrap("x")
+        root([WANTS, Result(1, "", "ann is not in the sudoers file.")], lambda wrong: "secret")[0].wrap("x", 1)
 
 
 def test_one_question_serves_all_sessions_of_a_host(monkeypatch: pytest.MonkeyPatch) -> None:
