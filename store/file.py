@@ -50,6 +50,8 @@ class FileStore(Store):
         self.root = Path(os.path.abspath(root))
         self._machines = self.root / "machines"
         self._expiring = ExpiringIndex(self.root)
+        self._directories: dict[str, Path] = {}
+        """Kept, since `ls` asks for every machine's several times, and paths take longer to make than to use."""
         self._id = ""
 
     @property
@@ -210,7 +212,7 @@ class FileStore(Store):
 
     def journal(self, name: str) -> Journal:
         """The journal of machine *name*; nothing is made before its first event."""
-        return FileJournal(Path(f"{self._machines}/{valid_name(name)}/journal.jsonl"))
+        return FileJournal(f"{self._directory(name)}/journal.jsonl")
 
     def machine_dir(self, name: str) -> Path:
         """The machine's directory (0700), made when missing."""
@@ -250,7 +252,10 @@ class FileStore(Store):
         return directory
 
     def _directory(self, name: str) -> Path:
-        return self._machines / valid_name(name)
+        found = self._directories.get(name)
+        if found is None:
+            found = self._directories[name] = Path(f"{self._machines}/{valid_name(name)}")
+        return found
 
     def _record(self, name: str) -> Path:
         return Path(f"{self._machines}/{valid_name(name)}/record.json")  # in one go: `ls` does it for every machine

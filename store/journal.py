@@ -21,8 +21,12 @@ from pymachine.store.schema import read_file
 class FileJournal:
     """The `pymachine.store.base.Journal` in *path*; nothing is made before the first event."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: str | Path) -> None:
+        self._place = path
+
+    @property
+    def _path(self) -> Path:
+        return Path(self._place)  # only now: drivers get a journal with every machine, and most never look into it
 
     def done(self, step: str) -> bool:
         """Whether *step* was completed by this or an earlier attempt."""

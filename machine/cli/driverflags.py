@@ -9,6 +9,7 @@ import click
 from click.core import ParameterSource
 
 from pymachine.drivers.options import OptionSpec, describe
+from pymachine.machine.errors import UsageError
 
 DEFAULT_DRIVER = "local"
 _PREFIX = "driver_option_"
@@ -21,6 +22,19 @@ _SHAPES: Mapping[str, dict[str, Any]] = {
 """click's words for the types of `OptionSpec`."""
 _ALIASES: Mapping[str, tuple[str, ...]] = {"--none-url": ("--url",)}
 """docker-machine's names, where they do not begin with the driver's."""
+_IDLE: Mapping[str, Mapping[str, str]] = {
+    "amazonec2": {
+        "--amazonec2-block-duration-minutes": "int",
+        "--amazonec2-insecure-transport": "bool",
+        "--amazonec2-retries": "int",
+    }
+}
+"""docker-machine's flags that its scripts may still give, by driver, with their types. They have no effect: AWS sells
+no such blocks any more, the endpoint's URL says whether it is by TLS, and calls are made again until time is up."""
+_REFUSED: Mapping[str, Sequence[str]] = {
+    "amazonec2": ("--amazonec2-access-key", "--amazonec2-secret-key", "--amazonec2-session-token")
+}
+"""docker-machine's flags for secrets, which anybody may read on a command line."""
 
 
 def chosen_driver(args: Sequence[str], environ: Mapping[str, str]) -> str:
@@ -39,7 +53,9 @@ def flags(driver_name: str) -> list[click.Parameter]:
     from pymachine.drivers.registry import load
 
     kind = load(driver_name)
-    return [_flag(spec) for spec in describe(kind.name, kind.Options)]
+    idle = (_former(flag, _SHAPES[shape]) for flag, shape in _IDLE.get(kind.name, {}).items())
+    refused = (_former(flag, {"type": str, "callback": _refuse}) for flag in _REFUSED.get(kind.name, ()))
+    return [*(_flag(spec) for spec in describe(kind.name, kind.Options)), *idle, *refused]
 
 
 def given(ctx: click.Context) -> dict[str, Any]:
@@ -57,6 +73,20 @@ def _flag(spec: OptionSpec) -> click.Option:
         shape["metavar"] = spec.metavar
     names = [spec.flag, *_ALIASES.get(spec.flag, ())]
     return click.Option([*names, _PREFIX + spec.field], help=_help(spec), **shape)
+
+
+def _former(flag: str, shape: Mapping[str, Any]) -> click.Option:
+    """A flag of docker-machine's that the driver knows nothing of."""
+    return click.Option([flag, _PREFIX + flag.strip("-").replace("-", "_")], hidden=True, expose_value=False, **shape)
+
+
+def _refuse(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
+    if value is not None:
+        raise UsageError(
+            f"{param.opts[0]}: secrets are taken neither from the command line nor into the store",
+            hint="Set AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN, or name a profile of the AWS "
+            "command line by --amazonec2-profile.",
+        )
 
 
 def _help(spec: OptionSpec) -> str:

@@ -11,7 +11,7 @@ SOCKET = "docker.sock"
 
 def version_if_open(directory: Path) -> str:
     """The version of the engine; empty when no connection is open, or nobody answers through it."""
-    if not os.path.exists(directory / SOCKET):
+    if not os.path.exists(f"{directory}/{SOCKET}"):
         return ""
     from pymachine.machine.context.tunnel import Tunnel
 

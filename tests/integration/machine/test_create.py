@@ -119,6 +119,30 @@ def test_swarm_flags_are_recorded_and_the_user_is_told(program: Program) -> None
     assert "* (swarm)" in program.ok("ls", env={"DOCKER_HOST": "tcp://127.0.0.1:3376"})
 
 
+def test_every_common_flag_is_recorded(program: Program) -> None:
+    flags = (
+        "--engine-install-url http://i --engine-opt a=b --engine-opt c --engine-insecure-registry r:5000 "
+        "--engine-registry-mirror http://m --engine-label x=y --engine-storage-driver vfs --engine-env A=b "
+        "--swarm --swarm-image i --swarm-discovery etcd://e/p --swarm-strategy binpack --swarm-opt heartbeat=5s "
+        "--swarm-join-opt delay=1s --swarm-host tcp://0.0.0.0:4000 --swarm-addr 192.0.2.1 --swarm-experimental "
+        "--tls-san one.example --tls-san 192.0.2.2"
+    )
+    program.ok(*CREATE, "m", *flags.split())
+    options = json.loads(program.ok("inspect", "m"))["HostOptions"]
+    engine, swarm = options["EngineOptions"], options["SwarmOptions"]
+
+    assert engine["ArbitraryFlags"] == ["a=b", "c"]
+    assert (engine["InsecureRegistry"], engine["RegistryMirror"], engine["Labels"]) == (
+        ["r:5000"], ["http://m"], ["x=y"],
+    )  # fmt: skip
+    assert (engine["StorageDriver"], engine["Env"], engine["InstallURL"]) == ("vfs", ["A=b"], "http://i")
+    assert (swarm["IsSwarm"], swarm["Agent"], swarm["Master"], swarm["IsExperimental"]) == (True, True, False, True)
+    assert (swarm["Image"], swarm["Discovery"], swarm["Strategy"]) == ("i", "etcd://e/p", "binpack")
+    assert (swarm["ArbitraryFlags"], swarm["ArbitraryJoinFlags"]) == (["heartbeat=5s"], ["delay=1s"])
+    assert (swarm["Host"], swarm["Address"], swarm["Env"]) == ("tcp://0.0.0.0:4000", "192.0.2.1", ["A=b"])
+    assert options["AuthOptions"]["ServerCertSANs"] == ["one.example", "192.0.2.2"]
+
+
 def test_environment_variables_are_defaults_of_create(program: Program) -> None:
     env = {
         "MACHINE_DRIVER": "none",

@@ -6,6 +6,7 @@ import pytest
 from pymachine.machine.cli.command import spelled
 from pymachine.machine.cli.create import create
 from pymachine.machine.cli.driverflags import chosen_driver, given
+from pymachine.machine.errors import UsageError
 
 PARAMS: list[click.Parameter] = [
     click.Option(["-d", "--driver"]),
@@ -55,6 +56,17 @@ def test_a_drivers_flag_that_is_off_was_given() -> None:
 
     assert given(parsed) == {"keep_hostname": False}
     assert given(create.make_context("create", ["m", "-d", "generic"])) == {}
+
+
+def test_former_flags_of_a_driver_are_taken_or_refused_with_the_remedy() -> None:
+    aws = ["m", "-d", "amazonec2", "--amazonec2-retries", "5", "--amazonec2-insecure-transport"]
+    parsed = create.make_context("create", [*aws, "--amazonec2-region", "eu-west-1"])
+
+    assert given(parsed) == {"region": "eu-west-1"}
+    with pytest.raises(UsageError, match="--amazonec2-secret-key: secrets are taken neither") as caught:
+        create.make_context("create", [*aws, "--amazonec2-secret-key", "s3cret"])
+    assert "AWS_SECRET_ACCESS_KEY" in caught.value.hint
+    assert "s3cret" not in str(caught.value) + caught.value.hint
 
 
 @pytest.mark.parametrize(
