@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from support.busybox import rootfs_tar
-from support.dockercli import eventually
 from support.machines import Machine
 from support.terminal import converse
+from support.waiting import eventually
 
 pytestmark = [pytest.mark.root, pytest.mark.slow]
 

@@ -6,8 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,16 +14,9 @@ from support.images import layer_tar
 from support.machines import Machine
 from support.program import Program
 from support.registry import Registry
+from support.waiting import eventually
 
 pytestmark = [pytest.mark.root, pytest.mark.slow]
-
-
-def eventually(condition: Callable[[], object], seconds: float = 30) -> None:
-    """Wait until it holds."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not come to be"
-        time.sleep(0.1)
 
 
 def test_engine_flags_reach_the_engine(machine: Machine) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import signal
@@ -12,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from support.dockercli import eventually
 from support.machines import Machine
 from support.program import Program, environment
+from support.smalldisk import fill, small_disk
+from support.waiting import eventually
 
 pytestmark = [pytest.mark.root, pytest.mark.slow]
 
@@ -161,22 +161,8 @@ def test_a_port_that_a_program_on_the_host_uses_cannot_be_published(machine: Mac
 @pytest.fixture
 def small(tmp_path: Path) -> Iterator[Path]:
     """A file system of 4 MiB."""
-    where = tmp_path / "small"
-    where.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "small", where], check=True)
-    try:
+    with small_disk(tmp_path / "small", "4m") as where:
         yield where
-    finally:
-        subprocess.run(["umount", "-l", where], check=True)
-
-
-def fill(where: Path) -> Path:
-    """Write until there is no room, not for one more byte."""
-    filler = where / "filler"
-    with contextlib.suppress(OSError), filler.open("wb", buffering=0) as file:
-        while True:
-            file.write(bytes(4096))
-    return filler
 
 
 def test_a_full_disk_under_the_store(small: Path) -> None:

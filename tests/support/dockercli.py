@@ -10,7 +10,7 @@ import select
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from support.busybox import rootfs_tar
@@ -133,11 +133,3 @@ def terminal(engine: EngineProcess, *words: str) -> Iterator[Terminal]:
         yield made
     finally:
         made.close()
-
-
-def eventually(condition: Callable[[], object], seconds: float = 60.0) -> None:
-    """Wait until *condition* holds."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {seconds} s: {condition}"
-        time.sleep(0.02)

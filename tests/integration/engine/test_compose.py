@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from support.dockercli import environment, eventually
+from support.dockercli import environment
 from support.engineprocess import EngineProcess
+from support.waiting import eventually
 
 pytestmark = pytest.mark.root
 

@@ -13,8 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from support.dockercli import beside, eventually, inspect
+from support.dockercli import beside, inspect
 from support.engineprocess import EngineProcess
+from support.enginetraces import held
+from support.images import layer_tar
+from support.registry import Registry
+from support.waiting import eventually
 
 pytestmark = pytest.mark.root
 
@@ -102,46 +106,66 @@ def test_a_damaged_document_hides_no_other(own_engine: EngineProcess) -> None:
 
 
 @pytest.mark.slow
-def test_killed_at_any_moment(own_engine: EngineProcess) -> None:
-    """Whatever a killed daemon was doing: its successor serves every container, and can remove all of them."""
-    engine, chance = own_engine, random.Random(7)
-    kinds = (
-        ("run", "--rm", "busybox", "sleep", "0.05"),
-        ("run", "-d", "busybox", "sleep", "1000"),
-        ("run", "--rm", "busybox", "no-such-program"),
-        ("run", "-d", "-p", "127.0.0.1::80", "busybox", "sleep", "1000"),
-    )
-    for _ in range(5):
-        with ExitStack() as stack:
-            for _ in range(6):
-                stack.enter_context(beside(engine, *chance.choice(kinds)))
-                time.sleep(chance.random() * 0.02)
-            time.sleep(chance.random() * 0.15)
-            engine.stop(signal.SIGKILL)
-        engine.start()
+def test_killed_at_any_moment(own_engine: EngineProcess, tmp_path: Path) -> None:
+    """Whatever a killed daemon was doing: its successor serves all there is, can remove it, and nothing is left."""
+    engine, chance, saved = own_engine, random.Random(7), tmp_path / "saved.tar"
+    engine.docker("run", "--rm", "busybox", "true")
+    engine.docker("save", "-o", str(saved), "busybox")
+    eventually(lambda: not any(held(engine)[kind] for kind in ("links", "groups", "processes", "bundles")))
+    before = held(engine)
+    with Registry(tmp_path) as registry:
+        pulled = f"{registry.address}/team/app:1"
+        registry.push("team/app", "1", [layer_tar({f"f{part}": chance.randbytes(2**18)}) for part in range(4)])
+        engine.docker("run", "-d", "--name", "steady", "busybox", "sleep", "1000")
+        kinds: list[tuple[str, ...]] = [
+            ("run", "--rm", "-v", "/anonymous", "busybox", "sleep", "0.05"),
+            ("run", "-d", "-v", "/anonymous", "busybox", "sleep", "1000"),
+            ("run", "--rm", "busybox", "no-such-program"),
+            ("run", "-d", "-p", "127.0.0.1::80", "busybox", "sleep", "1000"),
+            ("exec", "steady", "sleep", "0.1"),
+            ("commit", "steady", "made"),
+            ("load", "-i", str(saved)),
+            ("pull", pulled),
+            ("rmi", "-f", pulled),
+        ]
+        for _ in range(6):
+            others = [name for name in engine.docker("ps", "-aq").split() if name != _id(engine, "steady")]
+            removals = [("rm", "-fv", name) for name in others]
+            with ExitStack() as stack:
+                for words in [*chance.sample(kinds, 5), *removals[:3]]:
+                    stack.enter_context(beside(engine, *words))
+                    time.sleep(chance.random() * 0.02)
+                time.sleep(chance.random() * 0.15)
+                engine.stop(signal.SIGKILL)
+            engine.start()
+            assert engine.docker("exec", "steady", "echo", "in") == "in\n"
     for name in engine.docker("ps", "--format", "{{.Names}}").split():
         assert engine.docker("exec", name, "echo", "in") == "in\n"
-    everything = engine.docker("ps", "-aq").split()
-    assert everything
-    engine.docker("rm", "-f", *everything)
-    data, groups = engine.folder / "data", Path("/sys/fs/cgroup")
-    eventually(lambda: not any((data / "overlay2" / "containers").iterdir()))
-    assert not list((data / "containers").iterdir())
-    assert not list((engine.folder / "exec" / "containers").glob("*"))
-    eventually(lambda: not list(groups.glob(f"*/{engine.name}/*/")))
+    for image in set(engine.docker("images", "-q").split()):
+        engine.docker("save", "-o", str(saved), image)
+    eventually(lambda: engine.docker("volume", "ls", "-q", "-f", "dangling=true") == "")
+    engine.docker("rm", "-fv", *engine.docker("ps", "-aq").split())
+    eventually(lambda: held(engine) == before)
+    assert list((engine.folder / "data" / "images" / "tmp").iterdir()) == []
+    assert "Traceback" not in engine.log, engine.log
+
+
+def _id(engine: EngineProcess, name: str) -> str:
+    return engine.docker("ps", "-q", "-f", f"name={name}").strip()
 
 
 def test_what_the_killed_daemon_had_not_written_yet(own_engine: EngineProcess) -> None:
     """A start whose success was not recorded is adopted; a removal that was not finished is finished."""
     engine = own_engine
     started = engine.docker("run", "-d", "--name", "started", "busybox", "sleep", "1000").strip()
-    removed = engine.docker("create", "--name", "removed", "busybox", "true").strip()
+    removed = engine.docker("create", "--name", "removed", "-v", "/anonymous", "busybox", "true").strip()
     pid = inspect(engine, "started")["State"]["Pid"]
     engine.stop(signal.SIGKILL)
     for container, status in ((started, "created"), (removed, "removing")):
         document = engine.folder / "data" / "containers" / container / "config.json"
         content = json.loads(document.read_text())
         content["state"].update(status=status, pid=0, started_at=0.0)
+        content["volumes_go"] = container == removed  # rm -v
         document.write_text(json.dumps(content))
     engine.start()
     state = inspect(engine, "started")["State"]
@@ -149,6 +173,7 @@ def test_what_the_killed_daemon_had_not_written_yet(own_engine: EngineProcess) -
     assert engine.docker("exec", "started", "echo", "in") == "in\n"
     eventually(lambda: not (engine.folder / "data" / "containers" / removed).exists())
     assert engine.run("inspect", "removed").returncode == 1
+    assert engine.docker("volume", "ls", "-q") == ""
 
 
 def test_a_computer_that_was_switched_off(own_engine: EngineProcess) -> None:

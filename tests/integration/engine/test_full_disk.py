@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import errno
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from support.dockercli import beside, eventually, give_busybox, inspect
+from support.dockercli import beside, give_busybox, inspect
 from support.engineprocess import EngineProcess
 from support.engineprocess import engine as running_engine
+from support.smalldisk import fill, small_disk
+from support.waiting import eventually
 
 pytestmark = pytest.mark.root
 
@@ -19,32 +19,15 @@ pytestmark = pytest.mark.root
 @pytest.fixture
 def small(tmp_path: Path) -> Iterator[EngineProcess]:
     """An engine whose data lie on a file system of 24 MiB."""
-    data = tmp_path / "data"
-    data.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "small", data], check=True)
-    try:
-        with running_engine(tmp_path) as made:
-            give_busybox(made)
-            yield made
-    finally:
-        subprocess.run(["umount", "-l", data], check=True)
-
-
-def _fill(ballast: Path) -> None:
-    with ballast.open("wb", buffering=0) as file:
-        try:
-            while file.write(bytes(2**12)):
-                pass
-        except OSError as error:
-            if error.errno != errno.ENOSPC:
-                raise
+    with small_disk(tmp_path / "data", "24m"), running_engine(tmp_path) as made:
+        give_busybox(made)
+        yield made
 
 
 def test_a_full_disk(small: EngineProcess) -> None:
     for name in ("stopped", "killed"):
         small.docker("run", "-d", "--name", name, "busybox", "sleep", "1000")
-    ballast = small.folder / "data" / "ballast"
-    _fill(ballast)
+    filler = fill(small.folder / "data")
     with beside(small, "wait", "stopped") as waiting:
         small.docker("stop", "-t", "0", "stopped")
         assert waiting.communicate(timeout=10)[0] == "137\n"
@@ -52,7 +35,7 @@ def test_a_full_disk(small: EngineProcess) -> None:
     assert done.returncode == 125
     assert "No space left" in done.stderr
     small.docker("rm", "-f", "killed")
-    ballast.unlink()
+    filler.unlink()
     assert small.docker("start", "stopped")
     assert inspect(small, "stopped")["State"]["Running"] is True
     eventually(lambda: small.docker("ps", "-aq").count("\n") == 1)

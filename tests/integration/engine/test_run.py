@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from support.dockercli import eventually, inspect, terminal
+from support.dockercli import inspect, terminal
 from support.engineprocess import EngineProcess
+from support.waiting import eventually
 
 pytestmark = pytest.mark.root
 

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from support.dockercli import beside, eventually, inspect, terminal
+from support.dockercli import beside, inspect, terminal
 from support.engineprocess import EngineProcess
+from support.waiting import eventually
 
 pytestmark = pytest.mark.root
 
@@ -63,6 +64,9 @@ def test_inspect_and_prefixes(engine: EngineProcess) -> None:
     assert view["NetworkSettings"]["Networks"]["bridge"]["IPAddress"].startswith("10.")
     assert view["State"]["StartedAt"] > view["Created"]
     assert "No such container" in engine.run("container", "inspect", "nobody").stderr
+    nothing = engine.run("inspect", "nobody")
+    assert (nothing.returncode, nothing.stdout) == (1, "[]\n")
+    assert nothing.stderr.lower() == "error: no such object: nobody\n"
 
 
 def test_logs(engine: EngineProcess) -> None:

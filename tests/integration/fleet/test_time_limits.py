@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from support.program import Program
+from support.waiting import eventually
 
 CREATE = ("create", "-d", "none", "--url", "tcp://127.0.0.1:1")
 
@@ -24,7 +25,7 @@ def program(tmp_path: Path) -> Iterator[Program]:
     names = program.run("ls", "-q").stdout.split()
     if names:
         program.run("rm", "-f", *names)
-    until(lambda: not watchers(program))
+    eventually(lambda: not watchers(program))
 
 
 def watchers(program: Program) -> list[int]:
@@ -40,13 +41,6 @@ def watchers(program: Program) -> list[int]:
     return found
 
 
-def until(condition: object, seconds: float = 60) -> None:
-    end = time.monotonic() + seconds
-    while not condition():  # type: ignore[operator]
-        assert time.monotonic() < end
-        time.sleep(0.1)
-
-
 def machines(program: Program) -> list[str]:
     return sorted(path.parent.name for path in (program.store / "machines").glob("[!.]*/record.json"))
 
@@ -56,8 +50,8 @@ def test_it_goes_though_nobody_runs_pymachine_and_the_watcher_goes_with_it(progr
     program.ok(*CREATE, "stays")
     assert watchers(program)
 
-    until(lambda: machines(program) == ["stays"])
-    until(lambda: not watchers(program))
+    eventually(lambda: machines(program) == ["stays"])
+    eventually(lambda: not watchers(program))
     assert "brief: removed" in (program.store / "expiry.log").read_text()
 
 
@@ -70,22 +64,22 @@ def test_when_it_goes_is_seen_and_rm_cancels_it(program: Program) -> None:
     program.ok("rm", "-y", "m")
 
     assert list((program.store / "expiring").iterdir()) == []
-    until(lambda: not watchers(program))
+    eventually(lambda: not watchers(program))
 
 
 def test_after_a_reboot_any_command_sees_to_it(program: Program) -> None:
     """A reboot ends the watcher, and nothing else."""
     program.ok(*CREATE, "--ttl", "4s", "m")
-    until(lambda: bool(watchers(program)))
+    eventually(lambda: bool(watchers(program)))
     for pid in watchers(program):
         os.kill(pid, signal.SIGKILL)
-    until(lambda: not watchers(program))
+    eventually(lambda: not watchers(program))
     time.sleep(4.5)
     assert machines(program) == ["m"]
 
     program.run("ls", "-q")
 
-    until(lambda: machines(program) == [])
+    eventually(lambda: machines(program) == [])
 
 
 def test_a_renamed_machine_goes_under_its_new_name(program: Program) -> None:
@@ -93,7 +87,7 @@ def test_a_renamed_machine_goes_under_its_new_name(program: Program) -> None:
     program.ok("rename", "m", "n")
     assert [path.name for path in (program.store / "expiring").iterdir()] == ["n"]
 
-    until(lambda: machines(program) == [])
+    eventually(lambda: machines(program) == [])
 
 
 def test_a_span_that_is_none_makes_nothing(program: Program) -> None:

@@ -16,6 +16,7 @@ from pymachine.machine.ssh.keys import ensure_key
 from pymachine.store.base import Record
 from pymachine.store.file import FileStore
 from support.records import record
+from support.smalldisk import fill, small_disk
 
 pytestmark = pytest.mark.root
 
@@ -23,22 +24,8 @@ pytestmark = pytest.mark.root
 @pytest.fixture
 def small(tmp_path: Path) -> Iterator[Path]:
     """A file system of one MiB."""
-    where = tmp_path / "small"
-    where.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", where], check=True)
-    try:
+    with small_disk(tmp_path / "small", "1m") as where:
         yield where
-    finally:
-        subprocess.run(["umount", "-l", where], check=True)
-
-
-def fill(where: Path) -> None:
-    with open(where / "filler", "wb", buffering=0) as file:
-        while True:
-            try:
-                file.write(b"x" * 4096)
-            except OSError:
-                return
 
 
 def test_a_full_disk_leaves_the_old_record(small: Path) -> None:
