@@ -19,7 +19,6 @@ from pymachine.engine.network import namespaces, wiring
 from pymachine.engine.network.base import PortBinding, Sandbox
 from pymachine.engine.network.config import NetworkConfig
 from pymachine.engine.network.controller import BridgeController
-from pymachine.engine.network.ipam import free_subnet
 
 T = TypeVar("T")
 
@@ -56,6 +55,8 @@ class Lab:
     folder: Path
     bridge: str
     subnet: IPv4Network
+    outside: IPv4Network
+    """Addresses for what lies beyond."""
     config: NetworkConfig
     controller: BridgeController
     events: EventBus
@@ -84,19 +85,45 @@ class Lab:
         return self.controller
 
 
+@contextmanager
+def address_range() -> Iterator[IPv4Network]:
+    """A /19 of 10.64.0.0/12 that is this test's alone, also while it has no link there: what is deleted for a moment
+    is free to others. An abstract socket (unix(7)) is the lock: it is the network namespace's
+    as addresses are, and goes with the process."""
+    taken = wiring.look().networks
+    for part in IPv4Network("10.64.0.0/12").subnets(new_prefix=19):
+        with socket.socket(socket.AF_UNIX) as lock:
+            try:
+                lock.bind(f"\0pymachine-test-{part}")
+            except OSError:
+                continue
+            if not any(part.overlaps(other) for other in taken if other.prefixlen > 0):
+                yield part
+                return
+    raise AssertionError(f"every part of 10.64.0.0/12 is in use: {taken}")
+
+
 @asynccontextmanager
 async def opened_lab(folder: Path, **options: object) -> AsyncIterator[Lab]:
+    with address_range() as addresses:
+        async with _lab(folder, addresses, **options) as lab:
+            yield lab
+
+
+@asynccontextmanager
+async def _lab(folder: Path, addresses: IPv4Network, **options: object) -> AsyncIterator[Lab]:
     bridge = f"pyt{secrets.token_hex(3)}"
-    subnet = free_subnet([(IPv4Network("10.77.0.0/16"), 24)], wiring.look().networks)
+    pool, own = addresses.subnets(new_prefix=20)
+    subnet, *_, outside = own.subnets(new_prefix=24)
     config = NetworkConfig(
         bridge=bridge,
         bip=f"{subnet.network_address + 1}/24",
-        default_address_pools=(("10.78.0.0/16", 24),),
+        default_address_pools=((str(pool), 24),),
         **options,  # type: ignore[arg-type]
     )
     events = EventBus()
     controller = BridgeController(folder / "data", folder / "exec", config, events)
-    lab = Lab(folder, bridge, subnet, config, controller, events)
+    lab = Lab(folder, bridge, subnet, outside, config, controller, events)
     try:
         await controller.start([])
         yield lab
@@ -108,6 +135,34 @@ async def opened_lab(folder: Path, **options: object) -> AsyncIterator[Lab]:
             for namespace in lab.namespaces:
                 namespace.end()
             await lab.controller.remove_all()
+
+
+@asynccontextmanager
+async def outside_machine(lab: Lab) -> AsyncIterator[tuple[Namespace, str]]:
+    """A machine on a link of its own to the host; yields it and the host's address there."""
+    outside = lab.namespace()
+    host, other = str(lab.outside.network_address + 1), str(lab.outside.network_address + 2)
+    link = f"{lab.bridge}o"
+    run = subprocess.check_call
+    run(["ip", "link", "add", link, "type", "veth", "peer", "name", "eth0", "netns", str(outside.pid)])
+    try:
+        run(["ip", "address", "add", f"{host}/30", "dev", link])
+        run(["ip", "link", "set", link, "up"])
+        inside = ["nsenter", f"--net={outside.path}", "ip"]
+        run([*inside, "address", "add", f"{other}/30", "dev", "eth0"])
+        run([*inside, "link", "set", "eth0", "up"])
+        run([*inside, "route", "add", "default", "via", host])
+        yield outside, host
+    finally:
+        subprocess.call(["ip", "link", "delete", link])
+
+
+def footprint(bridge: str) -> str:
+    """Everything in the rules and among the links that names *bridge*, in a fixed form, and its ports."""
+    rules = subprocess.run(["iptables-save"], capture_output=True, text=True, check=True).stdout
+    links = subprocess.run(["ip", "-o", "link", "show"], capture_output=True, text=True, check=True).stdout
+    names = [line.split(": ")[1] for line in links.splitlines() if bridge in line]
+    return "\n".join([line.split("[")[0] for line in rules.splitlines() if bridge in line] + sorted(names))
 
 
 def ping(source: socket.socket, address: str) -> bool:
