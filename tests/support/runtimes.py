@@ -78,16 +78,21 @@ class Box:
         self.handles.append(handle)
         return handle
 
-    async def output(self, *args: str, **changes: Any) -> str:
-        """What a container says, from its first to its last byte."""
-        spec = self.spec(*args, **changes)
+    async def start_watched(self, spec: ContainerSpec) -> tuple[ContainerHandle, ProcessStream]:
+        """Start a container, and see all that it says from its first byte on."""
         streams: list[ProcessStream] = []
 
         async def attach(handle: ContainerHandle) -> None:
             streams.append(await handle.attach(stdin=False, stdout=True, stderr=True))
 
         handle = await self.start(spec, attach)
-        data = await read_all(streams[0])
+        return handle, streams[0]
+
+    async def output(self, *args: str, **changes: Any) -> str:
+        """What a container says, from its first to its last byte."""
+        spec = self.spec(*args, **changes)
+        handle, stream = await self.start_watched(spec)
+        data = await read_all(stream)
         await handle.wait()
         return plain(data).decode(errors="replace")
 
@@ -125,6 +130,11 @@ class Box:
                 await self.end()
 
         asyncio.run(whole())
+
+
+def cgroup_folders(path: str) -> list[str]:
+    """Where there is a control group of this name."""
+    return [f"{point}/{path}" for point in cgroups.hierarchies().legacy.values() if os.path.exists(f"{point}/{path}")]
 
 
 def plain(data: bytes) -> bytes:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from pymachine.engine.runtime import cgroups, launch
+from pymachine.engine.runtime.base import ExitStatus
 from pymachine.engine.runtime.cgroup1 import CgroupV1
 from pymachine.engine.runtime.cgroup2 import CgroupV2
 from pymachine.engine.runtime.handle import ShimHandle
@@ -133,3 +134,25 @@ def test_version_two_says_what_it_has_no_counterpart_for(path: str) -> None:
     group = CgroupV2(path, V2_ROOT)
     warnings = group.create(Resources(memory_swappiness=10, oom_kill_disable=True), None)
     assert len(warnings) == 2
+
+
+@needs_v1
+def test_a_program_that_takes_too_much_memory_is_killed_and_that_is_told(box: Box) -> None:
+    async def test() -> None:
+        script = "x=$(dd if=/dev/zero bs=1M count=200 | tr '\\0' a); echo ${#x}"
+        limits = Resources(memory=32 * 2**20, memory_swap=32 * 2**20)
+        status = await (await box.start(box.spec("sh", "-c", script + "; exit 0", resources=limits))).wait()
+        assert status == ExitStatus(status.code, status.finished_at, oom_killed=True)
+
+    box.run(test)
+
+
+@needs_v1
+def test_the_number_of_processes_is_limited(box: Box) -> None:
+    async def test() -> None:
+        shown = await box.output(
+            "sh", "-c", "for i in 1 2 3 4 5 6 7 8; do sleep 5 & done; echo done", resources=Resources(pids_limit=4)
+        )
+        assert "can't fork" in shown
+
+    box.run(test)
