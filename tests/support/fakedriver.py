@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
+import pytest
+
+from pymachine.drivers import registry
 from pymachine.drivers.base import Driver, Features, State
 from pymachine.drivers.options import option
 from pymachine.machine.errors import MachineError
@@ -88,3 +92,15 @@ class FakeDriver(Driver):
     def _raise(self, verb: str) -> None:
         if verb in self.world.failing:
             raise self.world.failing[verb]
+
+
+def register(monkeypatch: pytest.MonkeyPatch) -> World:
+    """Let there be a driver ``fake``, in an empty world."""
+    real = registry.load
+
+    def load(name: str) -> Any:
+        return FakeDriver if name == "fake" else real(name)
+
+    monkeypatch.setattr(registry, "load", load)
+    monkeypatch.setattr(FakeDriver, "world", World())
+    return FakeDriver.world

@@ -47,6 +47,11 @@ class OrdinaryUser:
         own = {"HOME": str(self.home), "USER": self.name, "LOGNAME": self.name, "SHELL": "/bin/sh"}
         return {"PATH": SYSTEM_PATH, "LC_ALL": "C.UTF-8", **own, **self.env}
 
+    def start(self, *argv: str, stderr: int | None = None) -> subprocess.Popen[str]:
+        """Any program, as the user, its input and output piped."""
+        pipe, user = subprocess.PIPE, self._as_the_user(self.environment())
+        return subprocess.Popen(argv, stdin=pipe, stdout=pipe, stderr=stderr, text=True, **user)
+
     def run(
         self, *argv: str, stdin: str = "", timeout: float = 200, env: Mapping[str, str] | None = None
     ) -> subprocess.CompletedProcess[str]:
@@ -57,13 +62,12 @@ class OrdinaryUser:
             capture_output=True,
             text=True,
             timeout=timeout,
-            env={**self.environment(), **(env or {})},
-            cwd=self.home,
-            user=self.uid,
-            group=self.uid,
-            extra_groups=[],
             start_new_session=True,
+            **self._as_the_user({**self.environment(), **(env or {})}),
         )
+
+    def _as_the_user(self, env: Mapping[str, str]) -> dict[str, Any]:
+        return {"env": env, "cwd": self.home, "user": self.uid, "group": self.uid, "extra_groups": []}
 
     def pymachine(self, *args: str, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
         return self.run(*self.argv(*args), env=env)

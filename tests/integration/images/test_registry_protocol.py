@@ -7,10 +7,8 @@ import asyncio
 import base64
 import hashlib
 import json
-import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -28,6 +26,7 @@ from pymachine.engine.images.registry.endpoints import Endpoint
 from pymachine.engine.images.registry.errors import RegistryRefused
 from pymachine.engine.images.registry.manifests import Descriptor
 from pymachine.engine.images.registry.session import Session
+from support.serving import serving
 
 BLOB = bytes(range(256)) * 20_000
 DIGEST = "sha256:" + hashlib.sha256(BLOB).hexdigest()
@@ -108,21 +107,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
 
-@contextmanager
-def _serving() -> Iterator[Server]:
-    with Server() as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
-            thread.join()
-
-
 @pytest.fixture
 def server() -> Iterator[Server]:
-    with _serving() as one:
+    with serving(one := Server()):
         yield one
 
 
@@ -169,7 +156,7 @@ def test_a_token_server_without_https_gets_no_password_from_a_secure_registry(se
 
 
 def test_secrets_do_not_follow_a_redirect_to_another_host(server: Server, tmp_path: Path) -> None:
-    with _serving() as storage:
+    with serving(storage := Server()):
         server.redirect_to = storage.url
         data, _ = asyncio.run(_download(server, tmp_path, Descriptor(DIGEST, len(BLOB))))
         assert data == BLOB

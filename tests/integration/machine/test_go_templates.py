@@ -6,7 +6,6 @@ import json
 import shutil
 import socket
 import subprocess
-import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -14,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from support.gotemplates import CASES, STATUS
+from support.serving import serving
 
 SEPARATOR = "\n=====\n"
 NEWER = {"else with": "{{if .No}}{{else with .No}}{{end}}", "range 3": "{{range 3}}{{end}}"}
@@ -55,15 +55,8 @@ class Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def engine(tmp_path: Path) -> Iterator[str]:
-    server = Server(str(tmp_path / "e.sock"), Handler)  # type: ignore[arg-type]
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
+    with serving(Server(str(tmp_path / "e.sock"), Handler)):  # type: ignore[arg-type]
         yield f"unix://{tmp_path}/e.sock"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 @pytest.mark.skipif(shutil.which("docker") is None, reason="needs the docker command")

@@ -231,7 +231,7 @@ STAGES = [
 def test_a_create_that_was_killed_goes_on(local: Program, stage: str) -> None:
     """kill -9 of the program and all it started in its session; what the driver set free lives on."""
     name = f"k{STAGES.index(stage)}"
-    killed_at(local, stage, "create", name)
+    cut_off(local, signal.SIGKILL, stage, "create", name)
     local.ok("create", name)
     (row,) = [row for row in json.loads(local.ok("ls", "--format", "json")) if row["Name"] == name]
     assert (row["State"], row["Error"]) == ("Running", "")
@@ -244,7 +244,7 @@ def test_a_create_that_was_killed_goes_on(local: Program, stage: str) -> None:
 def test_a_create_that_was_killed_is_removed_wholly(local: Program, stage: str) -> None:
     before = outside(local.store.parent)
     name = f"r{STAGES.index(stage)}"
-    killed_at(local, stage, "create", name)
+    cut_off(local, signal.SIGKILL, stage, "create", name)
     if name in local.ok("ls", "-q").split():
         local.ok("rm", "-y", name)
 
@@ -266,13 +266,9 @@ def test_a_remove_that_was_killed_is_finished_by_the_next(local: Program) -> Non
 
 
 def test_ctrl_c_says_how_to_go_on(local: Program) -> None:
-    process = local.start("create", "ctrl")
-    assert process.stdout is not None
-    read_until(process, "Creating machine...")
-    os.killpg(process.pid, signal.SIGINT)
-    _, error = process.communicate(timeout=60)
+    code, error = cut_off(local, signal.SIGINT, "Creating machine...", "create", "ctrl")
 
-    assert process.returncode == 130
+    assert code == 130
     assert error == (
         'Interrupted: run the same create again to go on, or "pymachine rm ctrl" to remove what was made\n'
     )
@@ -283,13 +279,10 @@ def test_ctrl_c_says_how_to_go_on(local: Program) -> None:
 def test_ctrl_c_among_several_creates_says_how_to_go_on(local: Program) -> None:
     """The whole process group gets it, as from a terminal; the second run makes what is not there yet."""
     before = outside(local.store.parent)
-    process = local.start("create", "-n", "3", "--max-parallel", "2", "many")
-    assert process.stdout is not None
-    read_until(process, "many-1: Creating machine...")
-    os.killpg(process.pid, signal.SIGINT)
-    _, error = process.communicate(timeout=60)
+    several = ("create", "-n", "3", "--max-parallel", "2", "many")
+    code, error = cut_off(local, signal.SIGINT, "many-1: Creating machine...", *several)
 
-    assert process.returncode == 130
+    assert code == 130
     assert error == (
         "Interrupted: run the same create again to go on with those that are not finished, or remove them: "
         "pymachine rm many-…\n"
@@ -334,12 +327,14 @@ def provisioned_release(program: Program) -> str:
     return str(json.loads(program.ok("inspect", "m"))["Pymachine"]["Provisioned"]["release"])
 
 
-def killed_at(program: Program, stage: str, *args: str) -> None:
-    """Start the program, and kill it and its session as soon as it says *stage*."""
+def cut_off(program: Program, number: signal.Signals, stage: str, *args: str) -> tuple[int, str]:
+    """Start the program, and send a signal to it and its session as soon as it says *stage*; its exit code and what it
+    says on standard error."""
     process = program.start(*args)
     read_until(process, stage)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.communicate()
+    os.killpg(process.pid, number)
+    error = process.communicate(timeout=60)[1]
+    return process.returncode, error
 
 
 def read_until(process: "subprocess.Popen[str]", text: str) -> None:

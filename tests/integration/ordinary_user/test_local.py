@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import stat
 import subprocess
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from pymachine.drivers.local.privileged.client import MODULE
 from support.localmachine import traces
 from support.ordinaryuser import OrdinaryUser
 
@@ -31,21 +33,7 @@ def error_of(messages: list[dict[str, Any]]) -> str:
 
 def wait_for_end(user: OrdinaryUser, message: dict[str, Any]) -> list[dict[str, Any]]:
     """Call the helper and keep its input open until it has answered."""
-    import json
-
-    from pymachine.drivers.local.privileged.client import MODULE
-
-    process = subprocess.Popen(
-        ["sudo", "-n", user.python, "-I", "-m", MODULE],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env=user.environment(),
-        cwd=user.home,
-        user=user.uid,
-        group=user.uid,
-        extra_groups=[],
-    )
+    process = user.start("sudo", "-n", user.python, "-I", "-m", MODULE)
     assert process.stdin is not None
     assert process.stdout is not None
     process.stdin.write(json.dumps(message) + "\n")
@@ -200,21 +188,11 @@ def test_the_helper_runs_for_sudo_only(user: OrdinaryUser) -> None:
 
 def test_a_client_that_is_killed_takes_the_helper_with_it(user: OrdinaryUser, root: Path) -> None:
     """Half-way through create: nothing goes on behind its back, and rm removes what there is."""
-    process = subprocess.Popen(
-        user.argv("create", "killed"),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env=user.environment(),
-        cwd=user.home,
-        user=user.uid,
-        group=user.uid,
-        extra_groups=[],
-    )
+    process = user.start(*user.argv("create", "killed"), stderr=subprocess.STDOUT)
     assert process.stdout is not None
     assert any("Booting at" in line for line in process.stdout)
     process.kill()
-    process.wait()
+    process.communicate()
 
     user.ok("rm", "-y", "killed")
 

@@ -3,28 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from pymachine.drivers import registry
 from pymachine.machine.errors import DriverError
 from pymachine.store.file import FileStore
-from support.fakedriver import FakeDriver, World
+from support import fakedriver
+from support.fakedriver import World
 from support.nohost import Sent, without_host
 
 
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> World:
     """An empty world, and the fake driver registered."""
-    real = registry.load
-
-    def load(name: str) -> Any:
-        return FakeDriver if name == "fake" else real(name)
-
-    monkeypatch.setattr(registry, "load", load)
-    monkeypatch.setattr(FakeDriver, "world", World())
-    return FakeDriver.world
+    return fakedriver.register(monkeypatch)
 
 
 @pytest.fixture
