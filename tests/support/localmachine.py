@@ -8,8 +8,11 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from pymachine.drivers.local import bridge
 from pymachine.drivers.local.driver import LocalDriver
+from pymachine.drivers.local.layout import Layout
 from pymachine.drivers.local.options import Options
+from pymachine.drivers.local.subnets import Leases
 from pymachine.drivers.testing import Workbench
 
 
@@ -49,6 +52,10 @@ class LocalMachine:
             assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout.strip()
 
+    def boot_id(self) -> str:
+        """Which boot it is in; empty while it does not answer."""
+        return self.ssh("cat /proc/sys/kernel/random/boot_id", check=False)
+
 
 @contextlib.contextmanager
 def local_machine(name: str = "m1", options: Options | None = None) -> Iterator[LocalMachine]:
@@ -59,6 +66,35 @@ def local_machine(name: str = "m1", options: Options | None = None) -> Iterator[
             yield machine
         finally:
             machine.driver.remove()
+
+
+@contextlib.contextmanager
+def nothing_left(root: Path) -> Iterator[None]:
+    """After the block there is no trace of a machine, inside the local root or out of it."""
+    before = _rules()
+    yield
+    assert traces(root) == []
+    assert not (root / "machines").exists()
+    assert _rules() == before
+
+
+def _rules() -> list[str]:
+    """Our own rules and chains, of bridges of this test's local root."""
+    saved = subprocess.run(["iptables-save"], capture_output=True, text=True, check=True).stdout.splitlines()
+    state = Leases(Layout.from_environment())._load()
+    return [line for line in saved if any(bridge.chain(name) in line for name in state["subnets"])]
+
+
+def nspawns(root: Path) -> list[Path]:
+    """The systemd-nspawn processes of hosts under a local root, as folders of /proc. They are in another mount
+    namespace: where tests run in a chroot, its path stands before that of their folder."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            command = (process / "cmdline").read_bytes().split(b"\0")[0]
+            if command.endswith(b"systemd-nspawn") and str(root) in str((process / "cwd").readlink()):
+                found.append(process)
+    return found
 
 
 def traces(root: Path) -> list[str]:

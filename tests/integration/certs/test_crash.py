@@ -24,6 +24,7 @@ from pymachine.machine.certs.server import TLSPaths, issue_server, server_certif
 from pymachine.store.file import FileStore
 from support.busybox import rootfs_tar
 from support.killpoints import Attempt, again_and_again, attempt, complete
+from support.localmachine import nspawns
 from support.localprogram import image_root, local_program
 from support.program import Program, environment
 
@@ -134,14 +135,8 @@ def rig() -> Iterator[Rig]:
 
 def inits(root: Path) -> list[Path]:
     """The first processes of hosts under a local root: children of their systemd-nspawn."""
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            parent = Path("/proc", (process / "stat").read_text().rpartition(")")[2].split()[1])
-            nspawn = (parent / "cmdline").read_bytes().split(b"\0")[0].endswith(b"systemd-nspawn")
-            if nspawn and str((parent / "cwd").readlink()).startswith(str(root)):
-                found.append(process)
-    return found
+    children = [(process / "task" / process.name / "children").read_text().split() for process in nspawns(root)]
+    return [Path("/proc", child) for group in children for child in group]
 
 
 def test_regenerating_killed_at_any_point_is_done_by_the_next(rig: Rig) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from support.killpoints import Attempt, again_and_again, attempt, complete
+from support.localmachine import nspawns
 from support.localprogram import image_root, left_of, local_program
 from support.program import Program
 
@@ -40,7 +41,7 @@ def test_a_create_killed_at_every_point_in_turn_is_one_good_machine(program: Pro
     assert len(points) > ENOUGH
     assert len([point for point in points if point.startswith("ssh")]) > COMMANDS
     assert ids == machine_ids(program)
-    assert len(ids) == 1
+    assert len(ids) == len(hosts(program)) == 1
     (row,) = json.loads(program.ok("ls", "--format", "json"))
     assert (row["State"], row["Error"]) == ("Running", "")
     assert program.ok("ssh", "m", "systemctl is-active pyengine").strip() == "active"
@@ -88,15 +89,6 @@ def machine_ids(program: Program) -> set[str]:
     return {path.name for path in machines.iterdir()} if machines.exists() else set()
 
 
-def hosts(program: Program) -> list[str]:
+def hosts(program: Program) -> list[Path]:
     """The systemd-nspawn processes under the local root."""
-    root = program.env["PYMACHINE_LOCAL_ROOT"]
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            command = (process / "cmdline").read_bytes().split(b"\0")[0]
-            if command.endswith(b"systemd-nspawn") and str((process / "cwd").readlink()).startswith(root):
-                found.append(process.name)
-        except OSError:
-            continue
-    return found
+    return nspawns(Path(program.env["PYMACHINE_LOCAL_ROOT"]))
