@@ -9,7 +9,6 @@ import click
 from pymachine.machine.cli.command import RawCommand
 from pymachine.machine.cli.invocation import current
 from pymachine.machine.errors import MachineError
-from pymachine.machine.machine import Machine
 
 
 @click.command(cls=RawCommand, add_help_option=False, options_metavar="")
@@ -22,7 +21,7 @@ def ssh(arguments: tuple[str, ...]) -> None:
     from pymachine.machine.ssh.openssh import run_interactive
 
     invocation = current()
-    machine = Machine.load(invocation.store, invocation.names(arguments[:1])[0])
+    machine = invocation.one(arguments[:1])
     driver = machine.driver()
     if driver.state().value != "Running":
         raise MachineError(f'Error: Cannot run SSH command: Host "{machine.name}" is not running')

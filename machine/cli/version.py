@@ -8,7 +8,6 @@ from pymachine.machine.cli.command import SETTINGS, Command
 from pymachine.machine.cli.formats import format_option, write_json
 from pymachine.machine.cli.invocation import current
 from pymachine.machine.errors import MachineError
-from pymachine.machine.machine import Machine
 
 TIMEOUT = 20.0
 
@@ -22,7 +21,7 @@ def version(format_: str, names: tuple[str, ...]) -> None:
         raise MachineError("Error: Expected one machine name as an argument")
     from pymachine import __version__
 
-    found = Machine.load(current().store, names[0]).engine_version(timeout=TIMEOUT) if names else __version__
+    found = current().client.get(names[0]).engine_version(timeout=TIMEOUT) if names else __version__
     if format_ == "json":
         return write_json({"Name": names[0] if names else None, "Version": found})
     click.echo(found if names else f"pymachine version {found}")

@@ -79,9 +79,7 @@ def create(store: Store, request: Request, report: Report) -> Machine:
     kind = registry.load(request.driver)
     with store.lease(request.name, "create"):
         found = _unfinished(store, request)
-        wanted = _record(request, kind)
-        if found is None or found.phase == "removing":
-            _refuse_wrong_options(wanted, kind)
+        wanted = _record(request, kind, new=found is None or found.phase == "removing")
         if found and found.phase == "removing":
             finish_removal(store, found, report, timeout=deadline.left("finishing the removal"))
             found = None
@@ -112,10 +110,14 @@ def _unfinished(store: Store, request: Request) -> Record | None:
     return record
 
 
-def _record(request: Request, kind: type[Driver]) -> Record:
+def _record(request: Request, kind: type[Driver], *, new: bool = False) -> Record:
+    """The record that *request* makes. For a *new* machine everything is told that is wrong with its options in
+    themselves, before anything is made or said."""
     problems = [*request.engine.problems(), *request.swarm.problems()]
     try:
         options = build(kind.name, kind.Options, request.options, request.environ)
+        if new and hasattr(options, "problems"):
+            problems += options.problems()
     except InvalidOption as error:
         problems.append(str(error))
     if problems:
@@ -134,14 +136,6 @@ def _record(request: Request, kind: type[Driver]) -> Record:
         expires_at=moment_after(request.ttl) if request.ttl else "",
         resources=dict(request.resources),
     )
-
-
-def _refuse_wrong_options(record: Record, kind: type[Driver]) -> None:
-    """Raise `InvalidOption` for values that are wrong in themselves, before anything is made or said."""
-    options = build(kind.name, kind.Options, record.options, {})
-    problems = options.problems() if hasattr(options, "problems") else []
-    if problems:
-        raise InvalidOption(f"{_FLAGS_PROVIDED}{'; '.join(problems)}")
 
 
 def _see_to_expiry(store: Store, record: Record) -> None:

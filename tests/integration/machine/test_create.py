@@ -62,6 +62,8 @@ def test_the_client_certificate_is_where_config_points(filled: Program) -> None:
          "Allowed hostname chars are: 0-9a-zA-Z . -"),
         (("create", "-d", "none", "a"), 1, "Error setting machine configuration from flags provided: "
          "--url option is required when no driver is selected"),
+        (("create", "-d", "none", "--engine-opt", "=x", "a"), 1, "Error setting machine configuration from flags "
+         "provided: --engine-opt: '=x' has no key; --url option is required when no driver is selected"),
         ((*CREATE, "--swarm-discovery", "foo", "a"), 1,
          "Error parsing swarm discovery: Swarm Discovery URL was in the wrong format: foo"),
         ((*CREATE, "--engine-label", "x", "a"), 1,
