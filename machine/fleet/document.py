@@ -180,7 +180,7 @@ class _Reader:
             texts = {name: section.text(name) for name in SWARM_TEXTS if name in section}
             lists = {field: section.texts(name) for name, field in SWARM_LISTS.items() if name in section}
             values |= texts | lists
-            for name, field in ({name: name for name in texts} | SWARM_LISTS).items():
+            for name, field in {**{name: name for name in texts}, **SWARM_LISTS}.items():
                 if name in section and values[field]:
                     _note(section, name, SwarmOptions(**{field: values[field]}).problems())
             try:
