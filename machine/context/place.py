@@ -47,7 +47,7 @@ def short_place(directory: Path) -> Path:
         found = place.lstat()
     except OSError as error:
         raise MachineError(f"cannot make {place} for the engine's socket: {error.strerror}") from error
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o077:
+    if not stat.S_ISDIR(found.st_mode) or not _is_ours(found) or found.st_mode & 0o077:
         raise MachineError(
             f"{place}, which is to have the engine's socket, is not this user's alone",
             hint="Set TMPDIR to a directory of your own, or choose a shorter one with --storage-path.",
@@ -59,8 +59,12 @@ def _base() -> Path:
     """The runtime directory counts if it is the user's: sudo may have kept another one's variable."""
     runtime = os.environ.get("XDG_RUNTIME_DIR", "")
     try:
-        if runtime and os.stat(runtime).st_uid == os.geteuid():
+        if runtime and _is_ours(os.stat(runtime)):
             return Path(os.path.abspath(runtime))
     except OSError:
         pass
     return Path(os.path.abspath(tempfile.gettempdir()))
+
+
+def _is_ours(found: os.stat_result) -> bool:
+    return sys.platform == "win32" or found.st_uid == os.geteuid()
