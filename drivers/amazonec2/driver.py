@@ -91,6 +91,8 @@ class AmazonEC2Driver(Driver):
             if resumed:
                 self._follow_caller()
             self._step("create.instance", self._launch, region=self.cloud.account.region)
+            if self.options.elastic_ip:
+                self._step("create.address", self._give_address)
             self._step("create.running", self._finish)
 
     def start(self) -> None:
@@ -300,14 +302,15 @@ class AmazonEC2Driver(Driver):
         launcher = Launcher(self.cloud, self.options, self.context, self.plan, parts)
         return {"instance": launcher.instance()}
 
-    def _finish(self) -> dict[str, Any]:
-        """The tag on volumes that are to be kept, an Elastic IP, and the wait for the address."""
-        connecting.keep_volumes(self.cloud, self.options, self._require_instance())
-        if not self.options.elastic_ip:
-            return self._await_running()
+    def _give_address(self) -> dict[str, Any]:
         instances.wait_for(self.cloud, self._require_instance(), "running", new=True)  # a pending one takes none
         given = connecting.elastic_ip(self.cloud, self.context, self.plan, self._require_instance())
-        return {"allocation": given["AllocationId"], **self._await_running(given["PublicIp"])}
+        return {"allocation": given["AllocationId"], "address": given["PublicIp"]}
+
+    def _finish(self) -> dict[str, Any]:
+        """The tag on volumes that are to be kept, and the wait for the address."""
+        connecting.keep_volumes(self.cloud, self.options, self._require_instance())
+        return self._await_running(str(self.context.resources["address"]) if self.options.elastic_ip else "")
 
     def _await_running(self, wanted: str = "") -> dict[str, Any]:
         """Wait until it runs and has its address, which is *wanted* unless empty: for a while after it was given an

@@ -10,7 +10,7 @@ from typing import Any
 
 from pymachine.drivers.amazonec2 import firewall, sharing
 from pymachine.drivers.amazonec2.cloud import Cloud
-from pymachine.drivers.amazonec2.faults import Refused
+from pymachine.drivers.amazonec2.faults import NotAllowed, Refused
 from pymachine.drivers.amazonec2.options import Options
 from pymachine.drivers.base import Context
 from pymachine.machine.errors import DriverError
@@ -37,8 +37,12 @@ def follow_caller(cloud: Cloud, options: Options, context: Context, planned: Seq
         return
     context.journal.begin(STEP, group=group, sources=wanted)
     _note(context, [])  # neither is true until both calls are done: whoever comes after a crash does them again
-    firewall.allow(cloud, group, firewall.permissions(options, wanted))
-    _revoke(cloud, group, wanted)
+    try:
+        firewall.allow(cloud, group, firewall.permissions(options, wanted))
+        _revoke(cloud, group, wanted)
+    except NotAllowed as error:  # which keeps nobody from starting: others may have opened it
+        context.report(f"The security group is not as it should be: {error}; {error.hint}")
+        return
     _note(context, wanted)
     context.journal.complete(STEP)
     gone = f" instead of {', '.join(before)}" if before else ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import uuid
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,11 +15,14 @@ from pymachine.drivers.base import Belonging, Collects, Context, Driver, Regiona
 from pymachine.drivers.checkup import NoJournal
 from pymachine.drivers.options import build
 from pymachine.machine.errors import DriverError, InvalidOption, MachineError
+from pymachine.machine.operations.many import all_or_errors
 from pymachine.machine.operations.report import Report
 from pymachine.machine.operations.together import together
 from pymachine.store.base import Damaged, Store
 
 TIMEOUT = 600.0
+MOST_AT_ONCE = 20
+"""Machines whose things are removed at a time."""
 FEW_REGIONS = 5
 """So many are all told when another one was asked for."""
 
@@ -43,11 +47,19 @@ class Collection:
     """Regions into which nobody could look, each with the reason."""
 
     def remove(self) -> None:
-        """Remove it all. Raises `DriverError`; what is left is found again the next time."""
-        for region, driver in self.drivers.items():
-            things = [orphan.thing for orphan in self.orphans if orphan.region == region]
-            if things:
-                driver.discard(things)
+        """Remove it all, machine by machine, many at a time. Raises one error that names every machine of which
+        something stays; that is found again the next time."""
+        shares: dict[tuple[str, str], list[Belonging]] = defaultdict(list)
+        for orphan in self.orphans:
+            shares[orphan.region, orphan.thing.machine_id].append(orphan.thing)
+
+        def discard(share: tuple[str, str]) -> None:
+            self.drivers[share[0]].discard(shares[share])
+
+        def name(share: tuple[str, str]) -> str:
+            return shares[share][0].machine_name or share[1]
+
+        all_or_errors(discard, list(shares), name, most=MOST_AT_ONCE)
 
 
 def collect(

@@ -93,6 +93,10 @@ def test_placement_protection_and_the_rest_are_the_instances_own(ec2: Lab, tmp_p
     assert asked["DisableApiTermination"] == "true"  # and takes it for false
     machine.driver.stop()
     assert ec2.asked("StopInstances")["Hibernate"] == "true"
+    machine.driver.start()
+    machine.driver.kill()
+    stopped = ec2.asked("StopInstances")
+    assert (stopped["Force"], "Hibernate" in stopped) == ("true", False)
 
 
 def test_credits_optimisation_and_spot_are_asked_for(ec2: Lab, tmp_path: Path) -> None:

@@ -73,6 +73,29 @@ def test_changes_of_state_that_take_their_time(ec2: Lab, tmp_path: Path) -> None
     assert machine.driver.leftovers() == []
 
 
+def test_answers_that_are_lost_make_nothing_twice(ec2: Lab, tmp_path: Path) -> None:
+    """Each call was done, and its connection broke: what it made is found again."""
+    machine = Machine(ec2, tmp_path, elastic_ip=True)
+    once = {"AllocateAddress": 1}  # which makes another each time
+    twice = dict.fromkeys(("ImportKeyPair", "CreateSecurityGroup", "RunInstances", "AssociateAddress"), 2)
+    wanted = {**once, **twice, "AuthorizeSecurityGroupIngress": 5}  # in the end one for each rule
+    asked = calls(ec2, machine.driver.create, lost=list(wanted))
+    assert {action: asked.count(action) for action in wanted} == wanted
+    kinds = sorted(identity.partition("-")[0] for identity in ec2.tagged())
+    assert kinds == ["eipalloc", "i", "key", "sg", "vol"]
+    lost = ["TerminateInstances", "ReleaseAddress", "DeleteSecurityGroup", "DeleteKeyPair"]
+    assert set(lost) <= set(calls(ec2, machine.driver.remove, lost=lost))
+    assert ec2.tagged() == []
+
+
+def test_an_address_that_is_told_late(ec2: Lab, tmp_path: Path) -> None:
+    """For a while EC2 shows the one that the instance had before its Elastic IP: that is not where the machine is."""
+    machine = Machine(ec2, tmp_path, elastic_ip=True)
+    calls(ec2, machine.driver.create, stale_addresses=3)
+    (given,) = ec2.client().describe_addresses()["Addresses"]
+    assert machine.resources["address"] == machine.driver.address() == given["PublicIp"]
+
+
 def test_a_token_that_was_used_with_other_parameters(ec2: Lab, tmp_path: Path) -> None:
     """The launch had been done, but not answered, when the user's file of user data was changed: its instance is found,
     though not by the first reads, and no other is launched."""

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from pymachine.drivers.amazonec2 import catalogue
+from pymachine.drivers.amazonec2.plan import make_plan
 from pymachine.machine.errors import InvalidOption
 from support.ec2.lab import Lab
 from support.ec2.machines import Machine
@@ -37,6 +39,32 @@ def test_the_publishers_parameter_comes_first(ec2: Lab, tmp_path: Path, register
     machine.create()
     assert machine.resources["plan"]["image"] != newer
     assert "GetParameter" in ec2.log()
+
+
+USERS = {"ubuntu-24.04": "ubuntu", "ubuntu-22.04": "ubuntu", "debian-12": "admin", "debian-13": "admin",
+         "amazon-2023": "ec2-user", "rocky-9": "rocky", "alma-9": "ec2-user"}  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "word", "rpm"), [("t3.micro", "amd64", "x86_64"), ("t4g.micro", "arm64", "aarch64")])
+def test_every_distribution_has_its_place_and_its_user(
+    ec2: Lab, tmp_path: Path, register: Register, kind: str, word: str, rpm: str
+) -> None:
+    """Told by its publisher's parameter, or found among its publisher's images."""
+    assert set(USERS) == set(catalogue.names())
+    architecture = "arm64" if word == "arm64" else "x86_64"
+    for name, owner in (("Rocky-9-EC2-Base-9.5-1.", "792107900819"), ("AlmaLinux OS 9.5 ", "764336703387")):
+        register(f"{name}{rpm}", owner=owner, architecture=architecture)
+    register("of Canonical's", owner=CANONICAL, architecture=architecture)
+    parameters = set()
+    for distribution, user in USERS.items():
+        ec2.set()
+        driver = Machine(ec2, tmp_path / distribution, distribution=distribution, instance_type=kind).driver
+        plan = make_plan(driver.cloud, driver.options, driver.context)
+        (image,) = ec2.client().describe_images(ImageIds=[plan.image])["Images"]
+        assert (plan.user, image["Architecture"]) == (user, architecture)
+        parameters |= {ec2.asked("GetParameter")["Name"]} if "GetParameter" in ec2.log() else set()
+    assert len(parameters) == 5
+    assert all(word in name or architecture in name for name in parameters)
 
 
 @pytest.mark.parametrize(("kind", "word"), [("t3.micro", "amd64"), ("t4g.micro", "arm64")])

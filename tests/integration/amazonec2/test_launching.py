@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import getpass
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from pymachine.machine.errors import DriverError, InvalidOption
 from support.ec2.lab import Lab
 from support.ec2.machines import Machine, living
 from support.ec2.server import CALLER
+from support.ec2.wire import Call
 
 pytestmark = pytest.mark.root
 
@@ -32,10 +35,29 @@ def test_defaults_are_secure_and_current(ec2: Lab, tmp_path: Path) -> None:
     (group,) = client.describe_security_groups(GroupIds=[machine.resources["group"]])["SecurityGroups"]
     rules = {(rule["FromPort"], rule["IpRanges"][0]["CidrIp"]) for rule in group["IpPermissions"]}
     assert rules == {(22, f"{CALLER}/32"), (2376, f"{CALLER}/32"), (3376, f"{CALLER}/32")}
+    context = machine.bench.context()
+    wanted = {"Name": "m", "team": "a", tags.MACHINE: context.machine_id, tags.STORE: context.store_id}
+    wanted |= {tags.MACHINE_NAME: "m", tags.CREATOR: f"{getpass.getuser()}@{socket.gethostname()}"}
     for item in (instance, volume, pair, group):
-        assert tags.value(item, tags.MACHINE) == machine.bench.machine_id
-        assert tags.value(item, "team") == "a"
+        assert {tag["Key"]: tag["Value"] for tag in item["Tags"]} == wanted
+    launched = Call("ec2", "RunInstances", ec2.asked("RunInstances"))
+    assert launched.tags("network-interface") == wanted  # which moto forgets
+    assert "CreateTags" not in ec2.log()  # all from their first moment on
     machine.driver.remove()
+    assert ec2.tagged() == []
+
+
+def test_who_may_reach_the_ports_and_which(ec2: Lab, tmp_path: Path) -> None:
+    everybody = ("0.0.0.0/0", "2001:db8::/32")
+    machine = Machine(ec2, tmp_path, allow_from=everybody, open_port=("80", "53/udp"), ssh_port=2222)
+    machine.create()
+    (group,) = ec2.client().describe_security_groups(GroupIds=[machine.resources["group"]])["SecurityGroups"]
+    rules = {
+        (rule["FromPort"], rule["IpProtocol"], rule["IpRanges"][0]["CidrIp"], rule["Ipv6Ranges"][0]["CidrIpv6"])
+        for rule in group["IpPermissions"]
+    }
+    ports = [(2222, "tcp"), (2376, "tcp"), (3376, "tcp"), (80, "tcp"), (53, "udp")]
+    assert rules == {(*port, *everybody) for port in ports}
 
 
 def test_the_same_launch_again_finds_the_instance_of_the_first(ec2: Lab, tmp_path: Path) -> None:
@@ -126,6 +148,7 @@ def test_without_public_parameters_the_image_is_searched_by_its_owner(ec2: Lab, 
         ({"vpc_id": "vpc-12345678"}, "--amazonec2-vpc-id: there is no vpc-12345678"),
         ({"subnet_id": "subnet-12345678"}, "--amazonec2-subnet-id: there is no subnet-12345678"),
         ({"zone": "z"}, "no subnet in zone us-east-1z"),
+        ({"ipv6": True}, "no subnet with IPv6 in us-east-1"),
         ({"security_group": ("none-such",)}, "no security group none-such"),
         ({"keypair_name": "none-such", "ssh_keypath": __file__}, "there is no key pair none-such"),
         ({"cpu_credits": "standard", "instance_type": "m5.large"}, "m5.large is not burstable"),
@@ -139,6 +162,17 @@ def test_what_does_not_fit_is_told_before_anything_is_made(
     with pytest.raises(InvalidOption, match=problem):
         machine.driver.pre_create_check()
     assert machine.driver.leftovers() == []
+
+
+def test_a_region_without_a_default_vpc_is_told_with_the_remedy(ec2: Lab, tmp_path: Path) -> None:
+    client = ec2.client()
+    (vpc,) = client.describe_vpcs()["Vpcs"]
+    for subnet in client.describe_subnets()["Subnets"]:
+        client.delete_subnet(SubnetId=subnet["SubnetId"])
+    client.delete_vpc(VpcId=vpc["VpcId"])
+    with pytest.raises(InvalidOption, match="region us-east-1 has no default VPC") as told:
+        Machine(ec2, tmp_path).driver.pre_create_check()
+    assert "--amazonec2-vpc-id" in told.value.hint
 
 
 def test_what_the_user_gives_stays_as_it_is(ec2: Lab, tmp_path: Path) -> None:
@@ -176,6 +210,13 @@ def test_a_private_machine_has_no_public_address_and_is_open_to_its_network(ec2:
     (group,) = ec2.client().describe_security_groups(GroupIds=[machine.resources["group"]])["SecurityGroups"]
     (vpc,) = ec2.client().describe_vpcs()["Vpcs"]
     assert {rule["IpRanges"][0]["CidrIp"] for rule in group["IpPermissions"]} == {vpc["CidrBlock"]}
+
+
+def test_a_machine_with_both_addresses_is_reached_by_the_private_one(ec2: Lab, tmp_path: Path) -> None:
+    machine = Machine(ec2, tmp_path, use_private_address=True)
+    address = machine.create().address()
+    instance = machine.instance()
+    assert (instance["PrivateIpAddress"], bool(instance["PublicIpAddress"])) == (address, True)
 
 
 def test_protection_against_termination_is_ours_to_lift_only_when_we_set_it(ec2: Lab, tmp_path: Path) -> None:

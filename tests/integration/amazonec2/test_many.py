@@ -78,11 +78,27 @@ def test_machines_of_two_regions_are_listed_by_two_calls_and_more_than_a_page_by
     assert ec2.log() == ["DescribeInstances"] * 3
 
 
+def test_a_region_that_does_not_answer_hides_nothing_of_the_others(ec2: Lab, tmp_path: Path) -> None:
+    """Within the time that was given for all."""
+    program = Program(tmp_path / "store", ec2.environment())
+    store, names = FileStore(program.store), ("eu-west-1", "us-east-1", "ap-south-1")
+    for number, region in enumerate(names):
+        fleet(ec2, store, launch(ec2, 5, region=region), region=region, first=10 * number)
+    ec2.set(silent_in=["eu-west-1"], denied_in=["ap-south-1"])
+    rows = json.loads(program.ok("ls", "--format", "json", "-t", "4"))
+    states = {(int(row["Name"][1:]) // 10, row["State"]) for row in rows}
+    assert states == {(0, "Timeout"), (1, "Running"), (2, "Error")}
+    told = {row["Error"] for row in rows if row["State"] == "Error"}
+    assert len(told) == 1
+    assert "AWS denied ec2:DescribeInstances" in told.pop()
+
+
 def test_machines_that_are_made_and_removed_at_once_are_asked_for_together(
     ec2: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """All find out once what they have in common, and wait by the same calls."""
-    monkeypatch.setattr(waiting, "FIRST_PAUSE", 0.2)  # as it is; so that all wait at the same time
+    monkeypatch.setattr(waiting, "FIRST_PAUSE", 0.2)  # so that all wait at the same time
+    monkeypatch.setattr(waiting, "LONGEST_PAUSE", 0.8)
     one, many = Machine(ec2, tmp_path / "one"), [Machine(ec2, tmp_path / str(number)) for number in range(MANY)]
     used: dict[str, tuple[Counter[str], Counter[str]]] = {}
     for verb in ("create", "remove"):
@@ -101,8 +117,8 @@ def test_machines_that_are_made_and_removed_at_once_are_asked_for_together(
         assert all_[action] == alone[action] * MANY, action
     assert all_["DescribeInstances"] < alone["DescribeInstances"] * MANY / 2
     alone, all_ = used["remove"]
-    assert all_["TerminateInstances"] == MANY
-    for action in ("DescribeInstances", "DescribeVolumes", "DescribeSecurityGroups", "DescribeSpotInstanceRequests"):
+    shared = ("TerminateInstances", "DescribeInstances", "DescribeVolumes", "DescribeSecurityGroups")
+    for action in (*shared, "DescribeSpotInstanceRequests"):
         assert all_[action] < alone[action] * MANY / 2, action
 
 
@@ -133,7 +149,14 @@ def test_what_no_record_owns_is_listed_and_removed_and_nothing_else(ec2: Lab, tm
     assert "gone" in shown
     program.ok("gc", "-d", "aws", stdin="n\n")
     assert set(living(ec2)) == {*kept, *orphan}
-    assert program.ok("gc", "-d", "aws", stdin="y\n").endswith("Removed 2.\n")
+    (guarded,) = launch(ec2, 1, pymachine_machine_id=str(uuid.uuid4()), pymachine_machine_name="kept", **here)
+    ec2.client().modify_instance_attribute(InstanceId=guarded, DisableApiTermination={"Value": True})
+    done = program.run("gc", "-d", "aws", stdin="y\n")
+    assert (done.returncode, "Removed" in done.stdout) == (1, False)
+    assert f"kept: instance {guarded} is protected against termination, though not by pymachine" in done.stderr
+    assert set(living(ec2)) == {*kept, guarded}
+    ec2.client().modify_instance_attribute(InstanceId=guarded, DisableApiTermination={"Value": False})
+    assert program.ok("gc", "-d", "aws", stdin="y\n").endswith("Removed 1.\n")
     assert set(living(ec2)) == set(kept)
     assert ec2.client().describe_key_pairs()["KeyPairs"] == []
     assert program.ok("gc", "-d", "aws", "-y") == "Nothing is left.\n"

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pymachine.drivers.amazonec2 import tags
+from pymachine.drivers.amazonec2 import snapshots, tags
 from pymachine.drivers.base import State
+from pymachine.drivers.options import to_json
 from pymachine.machine.errors import DriverError, InvalidOption, PreCreateCheckFailed
+from pymachine.store.base import Record
+from pymachine.store.file import FileStore
 from support.ec2.lab import Lab
 from support.ec2.machines import Machine
 from support.ec2.server import CALLER
@@ -45,6 +49,36 @@ def test_a_snapshot_is_an_image_that_outlives_the_machine(ec2: Lab, tmp_path: Pa
     assert other.instance()["ImageId"] == image
     machine.driver.remove_snapshot("golden")
     assert machine.driver.snapshots() == []
+
+
+def test_an_image_is_made_once_and_removed_wholly(ec2: Lab, tmp_path: Path) -> None:
+    """Though answers are lost, and the remove is killed when the image has gone but not what is behind it."""
+    machine = Machine(ec2, tmp_path)
+    machine.create()
+    ec2.set(lost=["CreateImage"])
+    machine.driver.create_snapshot("golden")
+    assert ec2.log().count("CreateImage") == 2
+    client = ec2.client()
+    assert len(client.describe_images(Owners=["self"])["Images"]) == 1
+    ec2.set(lost=["DeregisterImage", "DeleteSnapshot"])
+    machine.driver.remove_snapshot("golden")
+    before = len(ec2.log())
+    assert behind(ec2) == []
+    machine.driver.create_snapshot("golden")
+    deregistered = before - 3  # of two calls each, the first of the first
+    assert machine.killed_after_call(deregistered, lambda driver: driver.remove_snapshot("golden"))
+    assert machine.calls[-1] == "DeregisterImage"
+    assert (len(behind(ec2)), machine.driver.snapshots()) == (1, [])
+    machine.driver.remove_snapshot("golden")
+    assert behind(ec2) == []
+    with pytest.raises(DriverError, match='has no snapshot "golden"'):
+        machine.driver.remove_snapshot("golden")
+
+
+def behind(ec2: Lab) -> list[str]:
+    """Volume snapshots with our tag."""
+    found = ec2.client().describe_snapshots(Filters=[{"Name": "tag-key", "Values": [snapshots.OF]}])["Snapshots"]
+    return [one["SnapshotId"] for one in found]
 
 
 def root_volume(machine: Machine) -> dict[str, Any]:
@@ -94,7 +128,7 @@ def rules(ec2: Lab, group: str) -> set[tuple[int, str]]:
     return {(rule["FromPort"], cidr["CidrIp"]) for rule in found["IpPermissions"] for cidr in rule["IpRanges"]}
 
 
-@pytest.mark.parametrize("again", ["start", "restart"])
+@pytest.mark.parametrize("again", ["start", "restart", "let_in"])
 def test_the_group_follows_this_computer_to_another_address(ec2: Lab, tmp_path: Path, again: str) -> None:
     """Our rules move; those of others stay; and without a change nothing is asked."""
     machine = Machine(ec2, tmp_path)
@@ -141,6 +175,21 @@ def test_an_address_that_cannot_be_known_keeps_nobody_from_starting(ec2: Lab, tm
     machine.driver.start()
     assert any("The security group stays as it is: cannot find out" in line for line in machine.said)
     assert rules(ec2, machine.resources["group"]) == before
+
+
+@pytest.mark.parametrize("action", ["AuthorizeSecurityGroupIngress", "RevokeSecurityGroupIngress"])
+def test_a_group_that_may_not_be_changed_keeps_nobody_from_starting(ec2: Lab, tmp_path: Path, action: str) -> None:
+    """It is told, and done by the next who may."""
+    machine = Machine(ec2, tmp_path)
+    machine.create().stop()
+    ec2.set(caller="198.51.100.99", denied=[action])
+    machine.driver.start()
+    assert machine.driver.state() is State.RUNNING
+    (told,) = [line for line in machine.said if "is not as it should be" in line]
+    assert f"AWS denied ec2:{action}" in told
+    ec2.set(caller="198.51.100.99")
+    machine.driver.let_in()
+    assert {cidr for _, cidr in rules(ec2, machine.resources["group"])} == {"198.51.100.99/32"}
 
 
 def test_groups_that_were_given_stay_when_this_computer_moves(ec2: Lab, tmp_path: Path) -> None:
@@ -239,6 +288,24 @@ def test_a_machine_is_reached_by_ipv6(ec2: Lab, tmp_path: Path) -> None:
     assert machine.instance()["SubnetId"] == made["Subnet"]["SubnetId"]
 
 
-def test_the_program_changes_the_type(ec2: Lab, tmp_path: Path) -> None:
-    done = Program(tmp_path, ec2.environment()).run("set", "--instance-type", "t3.small", "nobody")
-    assert (done.returncode, "does not exist" in done.stderr) == (1, True)
+def test_the_program_changes_the_type_and_makes_images(ec2: Lab, tmp_path: Path) -> None:
+    program = Program(tmp_path / "store", ec2.environment())
+    machine = Machine(ec2, tmp_path / "machine")
+    store = FileStore(program.store)
+    ec2.set()
+    machine.create()
+    record = Record("m", machine.bench.machine_id, "amazonec2", "2026-01-02T03:04:05Z", phase="ready")
+    record.options, record.resources = to_json(machine.options), machine.resources
+    store.create(record)
+    done = program.run("set", "--instance-type", "t3.small", "m")
+    assert (done.returncode, "pymachine stop m" in done.stderr) == (1, True)
+    program.ok("stop", "m")
+    program.ok("set", "--instance-type", "t3.small", "m")
+    assert machine.instance()["InstanceType"] == store.load("m").options["instance_type"] == "t3.small"
+    done = program.run("snapshot", "create", "m", "golden")
+    (image,) = re.findall("--amazonec2-ami (ami-[0-9a-f]+)", done.stdout + done.stderr)
+    assert [found["ImageId"] for found in ec2.client().describe_images(Owners=["self"])["Images"]] == [image]
+    program.ok("snapshot", "rm", "m", "golden")
+    assert behind(ec2) == []
+    program.ok("rm", "-y", "m")
+    assert ec2.tagged() == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from pathlib import Path
 
@@ -60,6 +61,12 @@ def test_regions_that_cannot_be_are_told(ec2: Lab, tmp_path: Path) -> None:
     program = Program(tmp_path / "store", ec2.environment())
     done = program.run("gc", "-d", "aws", "--region", "eu-west-1", "--region", "moon-1")
     assert (done.returncode, done.stdout) != (0, "Nothing is left.\n")
-    assert "--region: there is no moon-1; there are " in done.stderr
+    assert "--region: there is no moon-1, nor one of a name like it among the " in done.stderr
+    done = program.run("gc", "-d", "aws", "--region", "us-west-3")
+    assert re.search(r"--region: there is no us-west-3; there are us-west-\d, .* and \d+ more$", done.stderr, re.M)
+    assert len(done.stderr) < 120
+    ec2.set(regions=["us-east-1", "eu-west-1"])
+    done = program.run("gc", "-d", "aws", "--region", "ap-south-1")
+    assert "--region: there is no ap-south-1; there are eu-west-1, us-east-1\n" in done.stderr
     assert "exclude each other" in program.run("gc", "-d", "aws", "--region", "eu-west-1", "--all-regions").stderr
     assert 'Driver "none" knows no regions' in program.run("gc", "-d", "none", "--all-regions").stderr

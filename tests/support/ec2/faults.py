@@ -18,6 +18,7 @@ from support.ec2.wire import Answer, Call
 
 CHANGES = {"RunInstances": "pending", "StartInstances": "pending", "StopInstances": "stopping",
            "TerminateInstances": "shutting-down"}  # fmt: skip
+ADDRESSES = ("AllocateAddress", "DescribeAddresses")
 MARKET = "InstanceMarketOptions"
 CODES = {"pending": "0", "stopping": "64", "shutting-down": "32"}
 
@@ -63,6 +64,12 @@ class Wanted:
     """A root volume cannot be replaced."""
     caller: str = ""
     """The address from which this computer seems to come."""
+    lost: list[str] = field(default_factory=list)
+    """Actions whose first call is done, but whose answer is lost: the connection breaks."""
+    silent_in: list[str] = field(default_factory=list)
+    """Regions that take calls, and do not answer."""
+    stale_addresses: int = 0
+    """So many reads show the address that an instance had before it was given an Elastic IP."""
 
 
 class Faults:
@@ -81,6 +88,8 @@ class Faults:
         self._unknown: Counter[str] = Counter()
         """Uses that do not find a group or key pair, for each that was made with such a fault wanted."""
         self._calls = 0
+        self._lost: set[str] = set()
+        self._stale: dict[str, tuple[str, int]] = {}
 
     def want(self, wanted: Wanted) -> None:
         """Other faults from now on; calls and reads are counted anew, what EC2 would know is kept."""
@@ -90,6 +99,13 @@ class Faults:
         self._reads.clear()
         self._violations.clear()
         self._changing.clear()
+        self._lost.clear()
+
+    def loses(self, call: Call) -> bool:
+        """Whether the call's answer is to be lost."""
+        lost = call.action in self.wanted.lost and call.action not in self._lost
+        self._lost |= {call.action} if lost else set()
+        return lost
 
     def before(self, call: Call) -> Answer | None:
         """An answer in moto's stead."""
@@ -125,6 +141,10 @@ class Faults:
             images.described(call, answer)
         if call.action == "DescribeRegions" and self.wanted.regions:
             _enabled(self.wanted.regions, answer)
+        if call.action == "CreateImage" and answer.status.startswith("200"):
+            moto_side.tag_snapshot(wire.document(answer).findtext("imageId", ""), call.tags("snapshot"))
+        if call.action in ADDRESSES and answer.status.startswith("200"):
+            return self._addresses(answer)
         if call.action == "DescribeSpotInstanceRequests" and answer.status.startswith("200"):
             return self._requested(answer)
         return answer
@@ -136,6 +156,8 @@ class Faults:
             for item in root.iterfind("reservationSet/item/instancesSet/item"):
                 moto_side.give_reachable_addresses(item)
             wire.put_back(answer, root)
+        if call.action in ADDRESSES and answer.status.startswith("200"):
+            return self._addresses(answer)
         return answer
 
     def done(self) -> None:
@@ -177,6 +199,12 @@ class Faults:
     def _before_DescribeReplaceRootVolumeTasks(self, call: Call) -> Answer | None:
         return rootvolumes.describe(call)
 
+    def _before_CreateImage(self, call: Call) -> Answer | None:
+        name = call.parameters.get("Name", "")
+        if any(image.name == name for backend in moto_side.backends() for image in backend.amis.values()):
+            return wire.error(call, "InvalidAMIName.Duplicate", f"AMI name {name} is already in use")
+        return None
+
     def _before_StopInstances(self, call: Call) -> Answer | None:
         if any(self._changing.get(identity, ("", 0))[0] == "pending" for identity in call.listed("InstanceId")):
             return wire.error(
@@ -192,6 +220,9 @@ class Faults:
     def _before_AssociateAddress(self, call: Call) -> Answer | None:
         if self._changing.get(call.parameters.get("InstanceId", ""), ("", 0))[0] == "pending":
             return wire.error(call, "IncorrectInstanceState", "The pending instance is not in a valid state.")
+        if self.wanted.stale_addresses:
+            identity = call.parameters["InstanceId"]
+            self._stale[identity] = (moto_side.public_address(identity), self.wanted.stale_addresses)
         return None
 
     def _before_DeleteSecurityGroup(self, call: Call) -> Answer | None:
@@ -262,7 +293,7 @@ class Faults:
                 self._reads[identity] += 1
                 if self._reads[identity] > self.wanted.absent_reads:
                     self._show_change(identity, item)
-                    moto_side.give_reachable_addresses(item)
+                    moto_side.give_reachable_addresses(item, self._stale_address(identity))
                     if request := moto_side.spot_request(identity):
                         ElementTree.SubElement(item, "spotInstanceRequestId").text = request
                 elif call.listed("InstanceId"):
@@ -272,6 +303,19 @@ class Faults:
                     instances.remove(item)
         wire.put_back(answer, root)
         return answer
+
+    def _addresses(self, answer: Answer) -> Answer:
+        root = wire.document(answer)
+        for element in root.iter("publicIp"):
+            element.text = moto_side.loopback(element.text or "")
+        wire.put_back(answer, root)
+        return answer
+
+    def _stale_address(self, identity: str) -> str:
+        address, left = self._stale.pop(identity, ("", 0))
+        if left > 1:
+            self._stale[identity] = (address, left - 1)
+        return address
 
     def _show_change(self, identity: str, item: ElementTree.Element) -> None:
         state, left = self._changing.get(identity, ("", 0))

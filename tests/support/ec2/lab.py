@@ -56,6 +56,11 @@ class Lab:
         with urllib.request.urlopen(f"{self.endpoint}/_callers", timeout=30) as answer:
             return dict(json.loads(answer.read()))
 
+    def tagged(self) -> list[str]:
+        """Ids of all that carries a machine's tag and is still there, as moto itself knows it."""
+        with urllib.request.urlopen(f"{self.endpoint}/_tagged", timeout=30) as answer:
+            return list(json.loads(answer.read()))
+
     def asked(self, action: str) -> dict[str, str]:
         """The parameters with which *action* was called last since `set`."""
         with urllib.request.urlopen(f"{self.endpoint}/_asked?{action}", timeout=30) as answer:

@@ -8,7 +8,9 @@ from typing import Any
 from xml.etree import ElementTree
 
 ACCOUNT = "123456789012"
+MACHINE = "pymachine:machine-id"
 CANONICAL = "099720109477"
+PUBLISHERS = ("canonical", "debian", "ami-amazon-linux-latest")
 PUBLIC = ("ipAddress", "publicIp", "dnsName", "publicDnsName")
 with_ipv6: set[str] = set()
 """Instances that were launched with an IPv6 address, which moto does not give."""
@@ -97,6 +99,35 @@ def public_key(identity: str) -> str:
     return str(material.decode() if isinstance(material, bytes) else material).strip()
 
 
+def public_address(identity: str) -> str:
+    """As moto made it up; empty when there is none."""
+    found = instance(identity)
+    return str(found.public_ip or "") if found is not None else ""
+
+
+def tag_snapshot(image: str, tags: dict[str, str]) -> None:
+    """Moto gives none to the volume snapshot behind a new image."""
+    backend = next(backend for backend in backends() if image in backend.amis)
+    backend.create_tags([backend.amis[image].ebs_snapshot.id], tags)
+
+
+def tagged() -> list[str]:
+    """Ids of all that has a machine's tag and is still there, whatever it is: what somebody pays for, or wonders at."""
+    found = []
+    for backend in backends():
+        there = {
+            *(one.id for one in _instances() if one.state != "terminated"),
+            *(one.id for one in _requests() if one.state in ("open", "active", "disabled")),
+            *(one.id for groups in backend.groups.values() for one in groups.values()),
+            *(one.id for one in backend.key_pairs.values()),
+            *(one.id for one in backend.addresses),
+            *backend.volumes,
+            *backend.enis,
+        }
+        found += [identity for identity, tags in backend.tags.items() if MACHINE in tags and identity in there]
+    return found
+
+
 def terminated(ids: list[str]) -> bool:
     """Whether one of the instances is."""
     return any(found is None or found.state == "terminated" for found in map(instance, ids))
@@ -128,8 +159,8 @@ def in_use(group: str) -> bool:
 
 @functools.cache
 def parameter(name: str) -> str:
-    """The image of a public parameter of Canonical or Debian: any of moto's of the right architecture."""
-    if not name.startswith(("/aws/service/canonical/", "/aws/service/debian/")):
+    """The image of a public parameter of a publisher's: any of moto's of the right architecture."""
+    if not name.startswith(tuple(f"/aws/service/{publisher}/" for publisher in PUBLISHERS)):
         return ""
     from moto.ec2.models import ec2_backends
 
@@ -139,8 +170,9 @@ def parameter(name: str) -> str:
     return str(max(owned, key=lambda image: image.name).id) if owned else ""
 
 
-def give_reachable_addresses(item: ElementTree.Element) -> None:
-    """Moto's public addresses look like Amazon's own: in their place the instance's host's, or one of loopback."""
+def give_reachable_addresses(item: ElementTree.Element, stale: str = "") -> None:
+    """Moto's public addresses look like Amazon's own: in their place the instance's host's, or one of loopback; that
+    of *stale* unless it is empty."""
     identity = item.findtext("instanceId", "")
     elastic = {  # moto forgets them when an instance is stopped
         address.instance.id: address.public_ip
@@ -150,7 +182,7 @@ def give_reachable_addresses(item: ElementTree.Element) -> None:
     }
     for element in item.iter():
         if element.tag in PUBLIC and element.text:
-            element.text = hosts.get(identity) or _loopback(elastic.get(identity, element.text))
+            element.text = hosts.get(identity) or loopback(stale or elastic.get(identity, element.text))
     interface = item.find("networkInterfaceSet/item")
     if identity in with_ipv6 and interface is not None:
         for empty in interface.findall("ipv6AddressesSet"):
@@ -162,7 +194,8 @@ def give_reachable_addresses(item: ElementTree.Element) -> None:
             element.text = hosts[identity]
 
 
-def _loopback(text: str) -> str:
+def loopback(text: str) -> str:
+    """An address of loopback for one that moto made up."""
     try:
         return f"127.{str(ipaddress.IPv4Address(text)).partition('.')[2]}"
     except ValueError:

@@ -13,6 +13,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -23,6 +24,8 @@ from support.ec2.lab import OBSERVER
 from support.ec2.wire import Answer, Call
 
 BANNER = b"SSH-2.0-lab\r\n"
+LOST = Answer("500 Internal Server Error", "text/plain", b"")
+"""Nobody gets it."""
 CALLER = "198.51.100.7"
 """What ``/checkip`` says: an address of nobody (RFC 5737)."""
 
@@ -39,6 +42,8 @@ class Front:
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
         answer = self._own(environ, body) or identity.answer(environ) or self._api(environ, body)
+        if answer is LOST:
+            environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
         headers = [("Content-Type", answer.type), ("Content-Length", str(len(answer.body)))]
         start_response(answer.status, headers)
         return [answer.body]
@@ -60,6 +65,10 @@ class Front:
             from support.ec2 import hosts
 
             return hosts.about(environ["QUERY_STRING"]) if path == "/_host" else hosts.expire_keys()
+        if path == "/_tagged":
+            from support.ec2 import moto_side
+
+            return Answer("200 OK", "application/json", json.dumps(moto_side.tagged()).encode())
         if path == "/_log":
             return Answer("200 OK", "application/json", json.dumps(self._faults.log).encode())
         if path == "/_control":
@@ -74,6 +83,8 @@ class Front:
         call = wire.parse(environ, body)
         if OBSERVER in environ.get("HTTP_USER_AGENT", ""):
             return self._faults.seen(call, self._ask_moto(environ, body, call))
+        while call.region in self._faults.wanted.silent_in:
+            time.sleep(0.05)
         with self._lock:
             wanted = self._faults.wanted
             refused = self._identity.refused(call, environ, wanted.keys, wanted.expired)
@@ -83,7 +94,7 @@ class Front:
                 if call.service == "sts":
                     self._identity.note_issued(answer)
             self._faults.done()
-        return answer
+            return LOST if self._faults.loses(call) else answer
 
     def _ask_moto(self, environ: dict[str, Any], body: bytes, call: Call) -> Answer:
         from werkzeug.test import run_wsgi_app

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import email
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pymachine.drivers.amazonec2 import catalogue, faults, firewall, instances
+from pymachine.drivers.amazonec2 import catalogue, cloud, faults, firewall, instances
 from pymachine.drivers.amazonec2.launch import Parts, Way, parameters, token, ways
 from pymachine.drivers.amazonec2.options import Options
 from pymachine.drivers.amazonec2.plan import Plan
@@ -202,3 +203,15 @@ def test_patience_ends_with_the_stage_and_the_last_answer() -> None:
     with pytest.raises(DeadlineExceeded, match="waiting for x: it is blue") as error:
         Patience(0).until(lambda: "blue", lambda seen: False, "waiting for x", last=lambda seen: f"it is {seen}")
     assert error.value.stage == "waiting for x"
+
+
+def test_a_forked_process_has_connections_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would write into its parent's otherwise."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "x")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "x")
+    cloud._client(cloud.Account(region="us-east-1"), "ec2")
+    assert cloud._client.cache_info().currsize > 0
+    child = os.fork()
+    if child == 0:
+        os._exit(cloud._client.cache_info().currsize)
+    assert os.waitpid(child, 0)[1] == 0

@@ -26,6 +26,18 @@ def test_docker_machines_flags_are_there_and_no_secret_is() -> None:
     assert not flags & {"access-key", "secret-key", "session-token"}
 
 
+DOCKER_MACHINES_VARIABLES = """
+AMI DEFAULT_REGION DEVICE_NAME ENDPOINT INSTANCE_PROFILE INSTANCE_TYPE KEYPAIR_NAME ROOT_SIZE SECURITY_GROUP
+SECURITY_GROUP_READONLY SSH_KEYPATH SSH_USER SUBNET_ID TAGS USERDATA VOLUME_TYPE VPC_ID ZONE
+"""
+
+
+def test_docker_machines_variables_are_there() -> None:
+    """All but those of credentials, which are boto3's own."""
+    known = {spec.env for spec in options_.describe("amazonec2", Options)}
+    assert {f"AWS_{name}" for name in DOCKER_MACHINES_VARIABLES.split()} <= known
+
+
 def test_docker_machines_variables_are_heeded() -> None:
     env = {"AWS_INSTANCE_TYPE": "m5.large", "AWS_SSH_USER": "me", "AWS_ZONE": "b", "AWS_ROOT_SIZE": "30"}
     built = options_.build("amazonec2", Options, {}, env)
