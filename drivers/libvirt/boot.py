@@ -6,6 +6,7 @@ import socket
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
+from xml.etree import ElementTree
 
 from pymachine.drivers.base import State
 from pymachine.drivers.libvirt import addresses, domains
@@ -95,14 +96,15 @@ def check_alive(domain: Any, console: Callable[[], str]) -> None:
     state = domains.state(domain)
     if state in (State.RUNNING, State.STARTING):
         return
-    end = console()
+    end, by_kvm = console(), ElementTree.fromstring(domain.XMLDesc()).get("type") == "kvm"
     raise DriverError(
-        f"the machine is {state.value} while it should be starting; its console ends: {end or 'with nothing'}",
-        hint="if this host is itself a virtual machine, KVM may not work: try --libvirt-domain-type qemu",
+        f"the machine is {state.value} while it should be starting; {end or 'its console says nothing'}",
+        hint="if the libvirt host is itself a virtual machine: try --libvirt-domain-type qemu" if by_kvm else "",
     )
 
 
 def last_lines(console: bytes) -> str:
-    """What a console log ends with, on one line of characters that can be shown."""
+    """What a console log ends with, on one line of characters that can be shown; empty when there is nothing."""
     lines = [line.strip() for line in console.decode("utf-8", "replace").splitlines() if line.strip()]
-    return " | ".join("".join(char for char in line if char.isprintable()) for line in lines[-4:])
+    shown = " | ".join("".join(char for char in line if char.isprintable()) for line in lines[-4:])
+    return f"its console ends: {shown}" if shown else ""

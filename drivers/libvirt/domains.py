@@ -214,15 +214,19 @@ def find(connection: Any, machine_id: str) -> Any | None:
 
 def state(domain: Any) -> State:
     """In docker-machine's words."""
-    module = libvirt()
     number = domain.state()[0]
-    if number == module.VIR_DOMAIN_SHUTOFF:
-        return State.SAVED if domain.hasManagedSaveImage() else State.STOPPED
+    return named(number, saved=number == libvirt().VIR_DOMAIN_SHUTOFF and bool(domain.hasManagedSaveImage()))
+
+
+def named(number: int, *, saved: bool) -> State:
+    """One of libvirt's states in docker-machine's words; *saved* when the memory of a domain that is off is kept."""
+    module = libvirt()
     return {
         module.VIR_DOMAIN_RUNNING: State.RUNNING,
         module.VIR_DOMAIN_BLOCKED: State.RUNNING,
         module.VIR_DOMAIN_PAUSED: State.PAUSED,
         module.VIR_DOMAIN_SHUTDOWN: State.STOPPING,
+        module.VIR_DOMAIN_SHUTOFF: State.SAVED if saved else State.STOPPED,
         module.VIR_DOMAIN_PMSUSPENDED: State.SAVED,
     }.get(number, State.ERROR)
 

@@ -10,7 +10,7 @@ import functools
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pymachine.drivers.base import Context, Driver, Finding, Seen, Snapshot, State
 from pymachine.drivers.libvirt import (
@@ -18,7 +18,6 @@ from pymachine.drivers.libvirt import (
     boot,
     console,
     domains,
-    hosting,
     identity,
     networks,
     resizing,
@@ -27,16 +26,19 @@ from pymachine.drivers.libvirt import (
 from pymachine.drivers.libvirt import options as libvirt_options
 from pymachine.drivers.libvirt.addresses import Found
 from pymachine.drivers.libvirt.connection import connect, libvirt, told
-from pymachine.drivers.libvirt.copies import Copies
 from pymachine.drivers.libvirt.domains import Disk, Host, Names
-from pymachine.drivers.libvirt.images.fetch import obtain
-from pymachine.drivers.libvirt.images.library import Library, VMImage
 from pymachine.drivers.libvirt.options import Nic
-from pymachine.drivers.libvirt.snapshots import Inside
-from pymachine.drivers.libvirt.snapshots import of as snapshots_of
 from pymachine.drivers.libvirt.storage import Storage
+from pymachine.drivers.options import to_json
 from pymachine.machine.errors import DriverError
 from pymachine.machine.ssh.base import SSHEndpoint
+
+if TYPE_CHECKING:
+    from pymachine.drivers.libvirt.copies import Copies
+    from pymachine.drivers.libvirt.images.library import VMImage
+    from pymachine.drivers.libvirt.snapshots import Inside
+
+# Modules that only some commands need are imported where they are used: a list of machines is not to wait for them.
 
 ENGINE_PORT = 2376
 CONSOLE_TAIL = 2000
@@ -76,6 +78,8 @@ class LibvirtDriver(Driver):
 
     @functools.cached_property
     def _domain_type(self) -> str:
+        from pymachine.drivers.libvirt import hosting
+
         return hosting.resolve(self._connection, self.options, self._host, self.context.report)
 
     @property
@@ -84,7 +88,7 @@ class LibvirtDriver(Driver):
 
     def pre_create_check(self) -> None:
         """Libraries, daemon, permission, domain type, pool, network, image, disk and memory: each with its remedy."""
-        from pymachine.drivers.libvirt import checks  # for create only; every other command does without
+        from pymachine.drivers.libvirt import checks
 
         checks.check(self.options)
 
@@ -171,10 +175,14 @@ class LibvirtDriver(Driver):
             known_hosts=directory / "known_hosts",
         )
 
+    def batch(self) -> str:
+        """Machines of one connection are asked for together."""
+        return self.options.uri
+
     @classmethod
     def states(cls, drivers: Sequence[Driver]) -> Mapping[str, Seen]:
-        """All machines of a connection by one call."""
-        return {key: seen for ours in batches.by_connection(drivers) for key, seen in ours.items()}
+        """All machines of a connection at once."""
+        return batches.seen(drivers[0].options.uri, drivers)
 
     def snapshots(self) -> list[Snapshot]:
         """All, the oldest first."""
@@ -196,7 +204,9 @@ class LibvirtDriver(Driver):
         self._snapshots().remove(name)
 
     def _snapshots(self) -> Inside | Copies:
-        return snapshots_of(self._require_domain(), self._storage, self._names)
+        from pymachine.drivers.libvirt.snapshots import of
+
+        return of(self._require_domain(), self._storage, self._names)
 
     def attach_console(self, read: Callable[[], bytes], write: Callable[[bytes], None]) -> None:
         """The serial console of a running machine."""
@@ -210,6 +220,10 @@ class LibvirtDriver(Driver):
         domain = self._require_domain()
         volume = self._storage.fresh(self._names.disk) if disk else None
         return resizing.resize(domain, volume, cpus=cpus, memory=memory, disk=disk)
+
+    def clone_options(self) -> Mapping[str, Any]:
+        """The same, without a static address or one of a card: those stay this machine's own."""
+        return to_json(self.options.for_a_copy())
 
     def clone_resources(self) -> Mapping[str, Any]:
         """The disk to be copied: of a stopped machine, for a running one is still writing to it."""
@@ -282,6 +296,9 @@ class LibvirtDriver(Driver):
         return made
 
     def _image(self) -> VMImage:
+        from pymachine.drivers.libvirt.images.fetch import obtain
+        from pymachine.drivers.libvirt.images.library import Library
+
         return obtain(
             self.options.image,
             checksum=self.options.image_checksum,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 from collections.abc import Iterator
@@ -12,7 +13,6 @@ from xml.etree import ElementTree
 from pymachine.drivers.libvirt.connection import libvirt, missing, told
 from pymachine.drivers.libvirt.options import Nic
 from pymachine.drivers.libvirt.templating import xml
-from pymachine.drivers.local import host
 from pymachine.machine.errors import DriverError, InvalidOption, MachineError, MissingRequirement
 
 CANDIDATES = [f"192.168.{third}.0/24" for third in range(122, 150)] + [f"10.95.{third}.0/24" for third in range(64)]
@@ -46,6 +46,15 @@ def problems(connection: Any, nic: Nic, *, local: bool) -> Iterator[MachineError
         yield from _network_problems(connection, nic)
     elif nic.kind in ("bridge", "macvtap") and local:
         yield from _device_problems(nic)
+    if nic.mac:
+        yield from _mac_problems(connection, nic)
+
+
+def _mac_problems(connection: Any, nic: Nic) -> Iterator[MachineError]:
+    for domain in connection.listAllDomains():
+        with contextlib.suppress(libvirt().libvirtError):  # one that has just gone
+            if nic.mac in domain.XMLDesc():
+                yield InvalidOption(f'--libvirt-network: mac={nic.mac} is the card of the domain "{domain.name()}"')
 
 
 def _network_problems(connection: Any, nic: Nic) -> Iterator[MachineError]:
@@ -75,6 +84,8 @@ def _device_problems(nic: Nic) -> Iterator[MachineError]:
 
 def _device_kind(name: str) -> str:
     """``bridge``, ``vlan``…, ``device`` for those of no such kind; empty where that cannot be told."""
+    from pymachine.drivers.local import host
+
     if host.find("ip") is None:
         return ""
     shown = json.loads(host.run(["ip", "-json", "-details", "link", "show", "dev", name]).stdout or "[]")
@@ -155,6 +166,8 @@ def addresses(network_xml: str) -> list[IPv4Interface]:
 
 def _routes() -> Iterator[IPv4Network]:
     """The networks to which this computer has routes, the default route aside."""
+    from pymachine.drivers.local import host
+
     if host.find("ip") is None:
         return
     for route in json.loads(host.run(["ip", "-json", "-4", "route", "show", "table", "main"]).stdout or "[]"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -95,6 +95,10 @@ class Options:
     def networks(self) -> list[Nic]:
         """The network cards; QEMU's own network for the session, else the network ``default`` when none is given."""
         return [parse_network(text) for text in self.network or (("user",) if self.session else ("network:default",))]
+
+    def for_a_copy(self) -> Options:
+        """Without what one machine only can have: its cards' own addresses."""
+        return replace(self, network=tuple(_without_addresses(text) for text in self.network))
 
     def shares(self) -> list[Share]:
         """The shared folders. Raises `InvalidOption`."""
@@ -233,6 +237,11 @@ def parse_network(text: str) -> Nic:
         raise InvalidOption(f"--libvirt-network: unknown setting {sorted(unknown)[0]!r}")
     dns = tuple(item for item in values.pop("dns", "").split("+") if item)
     return _checked(Nic(kind, source, dns=dns, **values))
+
+
+def _without_addresses(network: str) -> str:
+    own = ("mac=", "address=", "gateway=", "dns=")
+    return ",".join(part for part in network.split(",") if not part.startswith(own))
 
 
 def _checked(nic: Nic) -> Nic:

@@ -10,7 +10,6 @@ NoCloud, "DMI". A guest that is given data in this way looks for them at every b
 from __future__ import annotations
 
 import contextlib
-import http.server
 import json
 import secrets
 import socket
@@ -24,7 +23,7 @@ from xml.etree import ElementTree
 
 from pymachine.drivers.libvirt import networks
 from pymachine.drivers.libvirt.options import Nic
-from pymachine.drivers.local import host, jsonfile
+from pymachine.drivers.local import jsonfile
 from pymachine.machine.errors import DeadlineExceeded, DriverError
 
 FILE = "seed.json"
@@ -66,6 +65,8 @@ def _address(connection: Any, nic: Nic) -> str:
         network = networks.find(connection, nic.source)
         found = [str(own.ip) for own in networks.addresses(network.XMLDesc())] if network is not None else []
     else:
+        from pymachine.drivers.local import host
+
         listed = host.run(["ip", "-json", "-4", "address", "show", "dev", nic.source]).stdout
         found = [own["local"] for device in json.loads(listed or "[]") for own in device.get("addr_info", ())]
     if not found:
@@ -110,6 +111,8 @@ class Served:
 @contextlib.contextmanager
 def served(url: str, contents: Mapping[str, str]) -> Iterator[Served]:
     """Answer at *url* while the block runs."""
+    import http.server  # takes longer than all else that a command without it does
+
     parts, state = urlsplit(url), Served(url)
     address = LOOPBACK if parts.hostname == USER_NET_HOST else str(parts.hostname)
     given = {f"{parts.path}{name}": (name, text.encode()) for name, text in {**contents, "vendor-data": ""}.items()}

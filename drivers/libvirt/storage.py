@@ -14,14 +14,16 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 from xml.etree import ElementTree
 
 from pymachine.drivers.libvirt.connection import libvirt, missing, told
-from pymachine.drivers.libvirt.images.library import VMImage
 from pymachine.drivers.libvirt.options import Options
 from pymachine.drivers.libvirt.templating import xml
 from pymachine.machine.errors import DeadlineExceeded, DriverError, MissingRequirement
+
+if TYPE_CHECKING:
+    from pymachine.drivers.libvirt.images.library import VMImage
 
 SYSTEM_FOLDER = "/var/lib/libvirt/images"
 FOLDER_KINDS = ("dir", "fs", "netfs")

@@ -101,7 +101,7 @@ def clone(machine: Machine, name: str, report: Report, *, timeout: float) -> Mac
         request = Request(
             name=name,
             driver=machine.record.driver,
-            options=machine.record.options,
+            options=able.clone_options(),
             engine=machine.engine,
             swarm=machine.swarm,
             key_type=machine.record.tls.get("key_type", ""),

@@ -66,6 +66,13 @@ def test_networks_are_read() -> None:
     assert parse_network("user").kind == "user"
 
 
+def test_a_copy_has_no_address_of_the_original() -> None:
+    own = "mac=52:54:00:00:00:01,address=192.0.2.7/24,gateway=192.0.2.1,dns=1.1.1.1"
+    options = Options(network=("network:lab", f"bridge:br0,model=e1000,{own}"), cpus=3)
+
+    assert options.for_a_copy() == replace(options, network=("network:lab", "bridge:br0,model=e1000"))
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -9,6 +9,7 @@ import pytest
 
 from pymachine.drivers import registry
 from pymachine.drivers.base import Snapshot
+from pymachine.drivers.options import to_json
 from pymachine.machine.cli.app import run
 from pymachine.machine.errors import DriverError, InvalidName, InvalidOption
 from pymachine.machine.machine import Machine
@@ -39,6 +40,9 @@ class Powerful(FakeDriver):
 
     def resize(self, *, cpus: int = 0, memory: str = "", disk: str = "") -> Mapping[str, Any]:
         return {"size": cpus}
+
+    def clone_options(self) -> Mapping[str, Any]:
+        return to_json(self.options)
 
     def clone_resources(self) -> Mapping[str, Any]:
         return {"clone_of": self.context.name}
