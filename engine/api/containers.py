@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from pymachine.dockerapi.errors import InvalidArgument
+from pymachine.dockerapi.errors import InvalidArgument, NotFound
 from pymachine.dockerapi.filters import Filters
 from pymachine.dockerapi.messages import Answer, Request, empty, json_response
 from pymachine.dockerapi.routing import Route
@@ -91,7 +91,12 @@ class StateRoutes:
         return empty()
 
     async def kill(self, request: Request) -> Answer:
-        await self._service.control.kill(self._service.get(request.params["id"]), request.query.text("signal"))
+        reference = request.params["id"]
+        try:
+            container = self._service.get(reference)
+        except NotFound as error:
+            raise NotFound(f"cannot kill container: {reference}: {error}") from None
+        await self._service.control.kill(container, request.query.text("signal"))
         return empty()
 
     async def pause(self, request: Request) -> Answer:

@@ -52,6 +52,10 @@ def system_routes(info: EngineInfo, disk_usage: DiskUsage, login: Login) -> list
     async def plugins(request: Request) -> Answer:
         return json_response([])
 
+    async def prune_builds(request: Request) -> Answer:
+        # Asked by ``docker system prune`` too. Nothing is built here, so there is no cache of it.
+        return json_response({"CachesDeleted": [], "SpaceReclaimed": 0})
+
     async def plugin(request: Request) -> Answer:
         # Asked by ``docker inspect`` too, for any name that is no other object's.
         raise NotFound(f'plugin "{request.params["name"]}" not found')
@@ -63,6 +67,7 @@ def system_routes(info: EngineInfo, disk_usage: DiskUsage, login: Login) -> list
         Route("GET", "/info", describe),
         Route("GET", "/system/df", usage),
         Route("POST", "/auth", auth),
+        Route("POST", "/build/prune", prune_builds),
         Route("GET", "/plugins", plugins),
         Route("GET", "/plugins/{name*}/json", plugin),
     ]

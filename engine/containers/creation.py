@@ -8,6 +8,7 @@ import time
 from functools import partial
 from typing import Any
 
+from pymachine.dockerapi.errors import InvalidArgument, NotFound
 from pymachine.engine.containers import binds, mounts, names, namespaces, request, sandboxes
 from pymachine.engine.containers.context import Context
 from pymachine.engine.containers.model import Container, MountPoint, network_mode
@@ -42,8 +43,16 @@ def _settle_references(context: Context, host: dict[str, Any]) -> dict[str, Any]
     """Names in ``container:<name>`` modes become ids, which a rename does not break."""
     for mode in ("NetworkMode", "PidMode", "IpcMode"):
         if reference := namespaces.joined(host.get(mode) or ""):
-            host[mode] = f"container:{context.registry.get(reference).id}"
+            host[mode] = f"container:{_other(context, reference).id}"
     return host
+
+
+def _other(context: Context, reference: str) -> Container:
+    """Another container that a request names. That there is none is no "not found": clients would pull the image."""
+    try:
+        return context.registry.get(reference)
+    except NotFound as error:
+        raise InvalidArgument(str(error)) from None
 
 
 def inherited(context: Context, host: dict[str, Any]) -> list[MountPoint]:
@@ -51,7 +60,7 @@ def inherited(context: Context, host: dict[str, Any]) -> list[MountPoint]:
     found = []
     for entry in host.get("VolumesFrom") or ():
         reference, _, mode = entry.partition(":")
-        for point in context.registry.get(reference).mounts:
+        for point in _other(context, reference).mounts:
             if point.type != "tmpfs":
                 found.append(
                     MountPoint(

@@ -178,7 +178,9 @@ class VolumeService:
 
 def _check_name(name: str) -> None:
     if len(name) == 1 and name.isalnum():
-        raise InvalidArgument("volume name is too short, names should be at least two alphanumeric characters")
+        raise InvalidArgument(
+            f"create {name}: volume name is too short, names should be at least two alphanumeric characters"
+        )
     if not _NAME.match(name) or len(name) > 255:
         raise InvalidArgument(
             f'create {name}: "{name}" includes invalid characters for a local volume name, only '

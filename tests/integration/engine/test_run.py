@@ -133,6 +133,10 @@ def test_volumes_from(engine: EngineProcess) -> None:
     done = engine.run("run", "--rm", "--volumes-from", "owner:ro", "busybox", "touch", "/shared/g")
     assert done.returncode == 1
     engine.docker("rm", "-v", "owner")
+    for option in ("--volumes-from=nobody", "--net=container:nobody", "--pid=container:nobody"):
+        # Not "not found", which the CLI would take for a missing image, and pull.
+        refused = engine.run("create", option, "busybox")
+        assert refused.stderr == "Error response from daemon: No such container: nobody\n"
 
 
 def test_published_ports(engine: EngineProcess) -> None:

@@ -291,6 +291,12 @@ def test_update_and_prune(engine: EngineProcess) -> None:
     engine.docker("create", "--name", "idle", "busybox", "true")
     assert "Total reclaimed space" in engine.docker("container", "prune", "-f")
     assert engine.docker("ps", "-a", "--format", "{{.Names}}") == "changed\n"
+    engine.docker("network", "create", "idle")
+    assert "Total reclaimed space" in engine.docker("system", "prune", "-f")
+    assert engine.docker("network", "ls", "-q", "-f", "type=custom") == ""
+    engine.docker("update", "--pids-limit", "9", "--cpus", "0.5", "changed")
+    engine.docker("update", "--pids-limit", "-1", "changed")
+    assert engine.docker("exec", "changed", "cat", "/sys/fs/cgroup/pids/pids.max") == "max\n"
 
 
 def test_health_checks(engine: EngineProcess) -> None:
