@@ -140,6 +140,7 @@ def _log_wish(query: Query) -> logs.Wish:
         stderr=stderr,
         follow=query.flag("follow"),
         timestamps=query.flag("timestamps"),
+        details=query.flag("details"),
         since=timestamp(since) if since and since != "0" else None,
         until=timestamp(until) if until and until != "0" else None,
         tail=int(tail) if tail.isascii() and tail.isdigit() else None,

@@ -38,6 +38,7 @@ def commit_routes(containers: Containers, images: ImageService) -> list[Route]:
                 changes=query.all("changes"),
                 author=query.text("author"),
                 message=query.text("comment"),
+                created_by=" ".join(container.config.get("Cmd") or ()),
             )
         containers.context.publish(container, "commit", comment=query.text("comment"), imageID=image.id)
         return json_response({"Id": image.id}, 201)

@@ -12,6 +12,7 @@ from typing import Any
 
 from pymachine.dockerapi.errors import NotServed
 from pymachine.engine.runtime.spec import Rootfs
+from pymachine.engine.storage import mountpoints
 
 MODIFIED, ADDED, DELETED = 0, 1, 2
 """``Kind`` of a change (Engine API 1.24+)."""
@@ -33,9 +34,19 @@ def _below(rootfs: Rootfs, folder: str) -> Iterator[tuple[str, int]]:
         if stat.S_ISCHR(status.st_mode) and status.st_rdev == 0:
             yield path, DELETED
             continue
-        yield path, MODIFIED if _in_image(rootfs, path) else ADDED
-        if stat.S_ISDIR(status.st_mode):
-            yield from _below(rootfs, path)
+        folder_inside = stat.S_ISDIR(status.st_mode)
+        below = list(_below(rootfs, path)) if folder_inside else []
+        kind = MODIFIED if _in_image(rootfs, path) else ADDED
+        size = len(below) if folder_inside else status.st_size
+        if mountpoints.is_made(path[1:], status.st_mode, size) and (kind == ADDED or (folder_inside and _any(entry))):
+            continue  # new, or a folder of the image that is here for the mount points in it
+        yield path, kind
+        yield from below
+
+
+def _any(folder: os.DirEntry[str]) -> bool:
+    with os.scandir(folder) as entries:
+        return next(entries, None) is not None
 
 
 def _in_image(rootfs: Rootfs, path: str) -> bool:

@@ -30,6 +30,8 @@ class Wish:
     timestamps: bool = False
     since: float | None = None
     until: float | None = None
+    details: bool = False
+    """Each line's attributes before it, of which there are none: a blank."""
     tail: int | None = None
     """Lines from the end; ``None`` for all."""
 
@@ -87,16 +89,16 @@ def _encode(entries: Iterable[LogEntry], container: Container, wish: Wish) -> by
     for entry in entries:
         if entry.stream not in wanted:
             continue
-        data = _stamped(entry) if wish.timestamps else entry.data
+        data = _headed(entry, wish) if wish.timestamps or wish.details else entry.data
         if not container.tty:
             parts.append(stdio.header(entry.stream, len(data)))
         parts.append(data)
     return b"".join(parts)
 
 
-def _stamped(entry: LogEntry) -> bytes:
-    """The entry with its time before each line."""
-    stamp = rfc3339(entry.time).encode() + b" "
+def _headed(entry: LogEntry, wish: Wish) -> bytes:
+    """The entry with what was asked for before each line."""
+    stamp = (rfc3339(entry.time).encode() + b" " if wish.timestamps else b"") + b" " * wish.details
     lines = entry.lines()
     first = b"" if entry.continued else stamp
     return first + stamp.join(lines)

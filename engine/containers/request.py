@@ -120,6 +120,8 @@ def host_part(changes: dict[str, Any], problems: Problems) -> dict[str, Any]:
 def complete_host(host: dict[str, Any], options: Options) -> dict[str, Any]:
     """``HostConfig`` as inspect shows it: the daemon's defaults filled in."""
     driver, chosen = log_config(host.get("LogConfig"), options)
+    if host.get("Memory") and not host.get("MemorySwap"):
+        host = {**host, "MemorySwap": 2 * host["Memory"]}  # as much swap again
     return {
         **host,
         "NetworkMode": host.get("NetworkMode") or "default",

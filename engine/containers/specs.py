@@ -9,7 +9,7 @@ from pymachine.dockerapi.errors import InvalidArgument
 from pymachine.engine.containers import devices, etc, limits, namespaces, process, security
 from pymachine.engine.containers.model import Container, MountPoint
 from pymachine.engine.containers.options import Options, log_spec
-from pymachine.engine.runtime.spec import ContainerSpec, Mount, Namespaces, Process, Rootfs
+from pymachine.engine.runtime.spec import ContainerSpec, Mount, Process, Rootfs
 
 _SYSCTL_IPC = ("kernel.msgmax", "kernel.msgmnb", "kernel.msgmni", "kernel.sem", "kernel.shmall", "kernel.shmmax",
                "kernel.shmmni", "kernel.shm_rmid_forced")  # fmt: skip
@@ -29,7 +29,7 @@ def build(container: Container, rootfs: Rootfs, folder: Path, options: Options, 
         hostname="" if spaces.uts == "host" else etc.hostname(container),
         domainname="" if spaces.uts == "host" else str(container.config.get("Domainname") or ""),
         read_only=bool(host.get("ReadonlyRootfs")),
-        mounts=tuple(_mounts(container, folder, spaces, options, find)),
+        mounts=tuple(_mounts(container, folder, options, find)),
         masked_paths=masked,
         readonly_paths=readonly,
         devices=devices.devices(host.get("Devices") or ()),
@@ -87,13 +87,11 @@ def sysctls(given: Mapping[str, str], *, host_network: bool) -> dict[str, str]:
     return {**defaults, **given}
 
 
-def _mounts(
-    container: Container, folder: Path, spaces: Namespaces, options: Options, find: namespaces.Find
-) -> Iterator[Mount]:
+def _mounts(container: Container, folder: Path, options: Options, find: namespaces.Find) -> Iterator[Mount]:
     """System mounts, the files of /etc, then the user's, which may replace any of them."""
     points = container.mounts
     taken = {point.destination for point in points}
-    system = [*_system(container, spaces, options, find), *_etc_files(container, folder, find)]
+    system = [*_system(container, options, find), *_etc_files(container, folder, find)]
     for mount in system:
         if mount.destination not in taken:
             yield mount
@@ -101,7 +99,7 @@ def _mounts(
         yield _user_mount(point)
 
 
-def _system(container: Container, spaces: Namespaces, options: Options, find: namespaces.Find) -> Iterable[Mount]:
+def _system(container: Container, options: Options, find: namespaces.Find) -> Iterable[Mount]:
     privileged = bool(container.host_config.get("Privileged"))
     guarded = ("nosuid", "noexec", "nodev")
     system = guarded if privileged else (*guarded, "ro")
@@ -111,10 +109,7 @@ def _system(container: Container, spaces: Namespaces, options: Options, find: na
                                                  "gid=5"))  # fmt: skip
     yield Mount("/sys", "sysfs", "sysfs", system)
     yield Mount("/sys/fs/cgroup", "cgroup", "cgroup", system)
-    if spaces.ipc == "host":
-        yield Mount("/dev/mqueue", "bind", "/dev/mqueue", ("rbind", *guarded))
-    else:
-        yield Mount("/dev/mqueue", "mqueue", "mqueue", guarded)
+    yield Mount("/dev/mqueue", "mqueue", "mqueue", guarded)  # of the IPC namespace it is in, the host's too
     yield from _shm(container, options, find)
 
 

@@ -138,12 +138,15 @@ class ImageService:
         changes: Sequence[str] = (),
         author: str = "",
         message: str = "",
+        created_by: str = "",
     ) -> Image:
         """An image of what a container changed over the image *image_id*, with the inner *config* and then
         *changes* (Dockerfile instructions). Raises `NotFound`, `InvalidArgument`, `EngineError`."""
         parent = find(self.core.store.snapshot, image_id)
         inner = apply_changes(config, changes)
-        return await commit(self.core, container_id, parent, inner, target, author=author, message=message)
+        return await commit(
+            self.core, container_id, parent, inner, target, author=author, message=message, created_by=created_by
+        )
 
     async def tag(self, reference: str, repository: str, tag: str) -> None:
         """Give an image another name; one that another image had moves. Raises `NotFound`, `InvalidArgument`."""

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from pymachine.dockerapi.errors import EngineError
 from pymachine.engine.images.archive.whiteouts import OPAQUE, OPAQUE_XATTR, PREFIX, is_whiteout
+from pymachine.engine.storage import mountpoints
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -91,6 +92,8 @@ class _Packing:
             yield self._whiteout(here.path, name) if before is not None else b""
         elif is_whiteout(status) and here.base < 0:
             yield self._whiteout(here.path, name)
+        elif before is None and _is_mount_point(here.fd, name, path, status):
+            return
         elif stat.S_ISDIR(status.st_mode):
             yield from self._directory(here, name, path, status, before, levels)
         elif before is None or not _same(status, before):
@@ -170,6 +173,18 @@ class _Packing:
             yield b"\0" * (-info.size % tarfile.BLOCKSIZE)
         finally:
             os.close(fd)
+
+
+def _is_mount_point(folder: int, name: str, path: str, status: os.stat_result) -> bool:
+    if not stat.S_ISDIR(status.st_mode):
+        return mountpoints.is_made(path, status.st_mode, status.st_size)
+    if not mountpoints.is_made(path, status.st_mode, 0):
+        return False
+    fd = os.open(name, _FOLDER, dir_fd=folder)
+    try:
+        return not os.listdir(fd)
+    finally:
+        os.close(fd)
 
 
 def _stat(folder: int, name: str) -> os.stat_result | None:

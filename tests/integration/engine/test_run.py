@@ -257,6 +257,8 @@ def test_namespaces_of_the_host_and_of_others(engine: EngineProcess) -> None:
     own = os.readlink("/proc/self/ns/pid")
     assert engine.docker("run", "--rm", "--pid", "host", "busybox", "readlink", "/proc/self/ns/pid").strip() == own
     assert engine.docker("run", "--rm", "--uts", "host", "busybox", "hostname").strip() == socket.gethostname()
+    own = os.readlink("/proc/self/ns/ipc")
+    assert engine.docker("run", "--rm", "--ipc", "host", "busybox", "readlink", "/proc/self/ns/ipc").strip() == own
     engine.docker("run", "-d", "--name", "peer", "--ipc", "shareable", "busybox", "sleep", "100")
     engine.docker("exec", "peer", "sh", "-c", "echo s > /dev/shm/f")
     assert engine.docker("run", "--rm", "--ipc", "container:peer", "busybox", "cat", "/dev/shm/f") == "s\n"
