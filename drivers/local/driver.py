@@ -17,6 +17,7 @@ from pymachine.drivers.local.faults import told
 from pymachine.drivers.local.images.catalog import Catalog, Image
 from pymachine.drivers.local.images.recipe import DEFAULT_IMAGE
 from pymachine.drivers.local.layout import Layout, MachinePaths, veth_name
+from pymachine.drivers.local.locks import LOCK_SECONDS
 from pymachine.drivers.local.process import Process
 from pymachine.drivers.local.removal import remove_tree
 from pymachine.drivers.local.resizing import resized
@@ -49,7 +50,7 @@ class LocalDriver(Driver):
         self.options: local_options.Options = options
         self._layout = layout or Layout.from_environment()
         self._paths: MachinePaths = self._layout.machine(context.machine_id)
-        self._leases = Leases(self._layout)
+        self._leases = Leases(self._layout, wait=min(context.timeout, LOCK_SECONDS))
         self._catalog = Catalog(self._layout.images)
 
     def pre_create_check(self) -> None:
@@ -94,8 +95,9 @@ class LocalDriver(Driver):
             running = self._running()
             if running is not None:
                 running.signal(signal.SIGKILL)
-                if not running.wait(KILL_SECONDS):
-                    raise DeadlineExceeded("killing the machine", KILL_SECONDS, look_at=str(self._paths.console))
+                seconds = min(self.context.timeout, KILL_SECONDS)
+                if not running.wait(seconds):
+                    raise DeadlineExceeded("killing the machine", seconds, look_at=str(self._paths.console))
             self._sweep()
 
     def remove(self) -> None:

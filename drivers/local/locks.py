@@ -11,9 +11,13 @@ from pathlib import Path
 
 from pymachine.machine.errors import DeadlineExceeded
 
+LOCK_SECONDS = 120.0
+
 
 @contextlib.contextmanager
-def locked(path: Path, stage: str, *, wait: float = 120, waiting: Callable[[], None] = lambda: None) -> Iterator[int]:
+def locked(
+    path: Path, stage: str, *, wait: float = LOCK_SECONDS, waiting: Callable[[], None] = lambda: None
+) -> Iterator[int]:
     """Hold a file's lock while the block runs; yields the open file, which a child may inherit to hold it on.
 
     *waiting* is called once when another holds it. Raises `DeadlineExceeded` after *wait* seconds.
@@ -38,5 +42,6 @@ def _acquire(handle: int, path: Path, stage: str, wait: float, waiting: Callable
                 waiting()
                 told = True
         if time.monotonic() > deadline:
-            raise DeadlineExceeded(stage, wait, last_error=f"{path} is held by another process")
+            look_at = f"fuser -v {path} shows by which"
+            raise DeadlineExceeded(stage, wait, last_error=f"{path} is held by another process", look_at=look_at)
         time.sleep(0.01)

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 import zlib
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any
 
 from pymachine.drivers.local import bridge, host, jsonfile
 from pymachine.drivers.local.layout import Layout
-from pymachine.drivers.local.locks import locked
+from pymachine.drivers.local.locks import LOCK_SECONDS, locked
 from pymachine.machine.errors import DriverError, InvalidOption
 
 CANDIDATES = [f"10.{second}.{third}.0/24" for second in (99, 98, 97, 96) for third in range(256)]
@@ -48,8 +49,10 @@ def bridge_name(subnet: IPv4Network) -> str:
 class Leases:
     """The addresses of the machines under one local root."""
 
-    def __init__(self, layout: Layout) -> None:
+    def __init__(self, layout: Layout, *, wait: float = LOCK_SECONDS) -> None:
+        """*wait*: seconds that others may have the network's lock."""
         self._layout = layout
+        self._wait = wait
         self._path = layout.network / "state.json"
         self._owner = str(layout.root)[-LONGEST_OWNER:]
 
@@ -59,7 +62,7 @@ class Leases:
         *wanted* is a subnet, else the remembered default. *preferred* is the address to have if it is free.
         Raises `InvalidOption` when the wanted subnet cannot be used, `DriverError` when no address is left.
         """
-        with locked(bridge.LOCK, "waiting for the network lock"):
+        with self._locked():
             state = self._load()
             lease = self._find(state, machine_id)
             if lease is None:
@@ -77,7 +80,7 @@ class Leases:
         """Give the address back; the subnet's last one takes the bridge and its rules with it."""
         if self.find(machine_id) is None:
             return
-        with locked(bridge.LOCK, "waiting for the network lock"):
+        with self._locked():
             state = self._load()
             for subnet in [net for net, leases in state["subnets"].items() if machine_id in leases]:
                 del state["subnets"][subnet][machine_id]
@@ -94,6 +97,9 @@ class Leases:
         except (InvalidOption, DriverError) as error:
             return str(error)
         return ""
+
+    def _locked(self) -> AbstractContextManager[int]:
+        return locked(bridge.LOCK, "waiting for the network lock", wait=self._wait)
 
     def _load(self) -> dict[str, Any]:
         state = jsonfile.read(self._path)

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from pymachine.drivers.local import bridge
+from pymachine.drivers.local.locks import locked
 from support.localprogram import image_root, local_program
 from support.program import Program
 
@@ -71,6 +73,7 @@ def ssh_cut_off(program: Program) -> Iterator[None]:
 
 
 def test_a_new_host_that_is_cut_off_and_can_be_finished_later(m: Program) -> None:
+    """Its removal is held up, too: by somebody who has the network's lock."""
     with ssh_cut_off(m):
         message, rest = timed_out(m, 5, "create", "late")
     assert "while waiting for SSH on 10." in message
@@ -78,6 +81,17 @@ def test_a_new_host_that_is_cut_off_and_can_be_finished_later(m: Program) -> Non
     assert "console.log" in rest or "login:" in rest or "systemd" in rest, rest
     assert 'Run the same create again to go on from there, or "pymachine rm late" to clean up.' in rest
     m.ok("create", "late")
+
+    with locked(bridge.LOCK, "having the lock"):
+        done = m.run("rm", "-y", "--timeout", "3", "late")
+    assert (done.returncode, done.stderr.splitlines()) == (
+        1,
+        [
+            'Error removing host "late": timed out after 3 s while waiting for the network lock: '
+            f"{bridge.LOCK} is held by another process",
+            f"fuser -v {bridge.LOCK} shows by which",
+        ],
+    )
     m.ok("rm", "-y", "late")
 
 
