@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import re
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
@@ -268,7 +270,7 @@ class HTTPClient:
         except ssl.SSLError as error:
             raise ConnectFailed(f"{name}: TLS failed: {error.reason or error}") from error
         except OSError as error:
-            raise ConnectFailed(f"{name}: {error.strerror or error}") from error
+            raise ConnectFailed(f"{name}: {_reason(error)}") from error
 
     async def _give_back(self, endpoint: Endpoint, connection: ClientConnection) -> None:
         idle = self._idle.setdefault(endpoint, [])
@@ -276,6 +278,13 @@ class HTTPClient:
             idle.append(connection)
         else:
             await connection.close()
+
+
+def _reason(error: OSError) -> str:
+    """The system's own words: asyncio's are "Connect call failed ('192.0.2.1', 5000)", and several of them in one."""
+    several = re.match(r"Multiple exceptions: \[Errno (\d+)\]", str(error))
+    number = int(several[1]) if several else error.errno or 0
+    return os.strerror(number) if number > 0 else error.strerror or str(error)
 
 
 def _headers(head: h11.Response | h11.InformationalResponse) -> dict[str, str]:

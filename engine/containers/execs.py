@@ -96,7 +96,7 @@ class Execs:
                 self.process(found, size), **streams, stderr=attached and bool(config.get("AttachStderr"))
             )
         except StartFailed as error:
-            found.exit_code = error.exit_code
+            found.exit_code = error.exit_code if error.exit_code == 127 else 126  # Docker knows no third
             found.ended.set()
             raise EngineError(f"OCI runtime exec failed: exec failed: {error}") from error
         found.running = True

@@ -22,6 +22,7 @@ from pymachine.engine.containers.options import Options, log_config
 from pymachine.engine.containers.problems import Problems
 from pymachine.engine.containers.signals import parse as parse_signal
 
+_NOT_GIVEN = (("MemorySwappiness", -1), ("PidsLimit", 0))
 _POLICIES = ("", "no", "always", "unless-stopped", "on-failure")
 _HOSTNAME = re.compile(r"[a-zA-Z0-9_]([a-zA-Z0-9_.-]{0,62}[a-zA-Z0-9_])?\Z")
 
@@ -120,8 +121,10 @@ def host_part(changes: dict[str, Any], problems: Problems) -> dict[str, Any]:
 def complete_host(host: dict[str, Any], options: Options) -> dict[str, Any]:
     """``HostConfig`` as inspect shows it: the daemon's defaults filled in."""
     driver, chosen = log_config(host.get("LogConfig"), options)
+    # What the CLI sends for options that were not given.
+    host = {name: value for name, value in host.items() if (name, value) not in _NOT_GIVEN}
     if host.get("Memory") and not host.get("MemorySwap"):
-        host = {**host, "MemorySwap": 2 * host["Memory"]}  # as much swap again
+        host["MemorySwap"] = 2 * host["Memory"]  # as much swap again
     return {
         **host,
         "NetworkMode": host.get("NetworkMode") or "default",
