@@ -79,7 +79,7 @@ def _document(bundle: str, cgroup: str) -> dict[str, Any]:
         "bundle": bundle,
         "process": {"tty": False},
         "namespaces": dict.fromkeys(kinds, "host"),
-        "resources": {**resources, "memory_swappiness": None},
+        "resources": {**resources, "memory_swappiness": None, "block_devices": ()},
         "cgroup": cgroup,
         "all_devices": False,
         "devices": (),
