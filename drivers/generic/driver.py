@@ -27,7 +27,8 @@ if TYPE_CHECKING:  # what `ls` and `status` never need
 
 RESOURCES = ("address", "ssh_user", "ssh_port", "ssh_key", "proxy_command")
 """What this driver keeps in the record: how the host is reached, found out once."""
-BOOT_ID = "cat /proc/sys/kernel/random/boot_id"
+BOOT_ID = "cat /proc/sys/kernel/random/boot_id; sed 's/.*) //' /proc/1/stat 2>/dev/null | cut -d' ' -f20"
+"""The kernel's boot, and when process 1 started (proc(5)): a container can reboot under a kernel that runs on."""
 REBOOT = "if command -v shutdown >/dev/null 2>&1; then shutdown -r now; else reboot; fi"
 PAUSE = 1.0
 """Seconds between two looks whether a host has rebooted."""
