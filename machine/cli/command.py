@@ -39,6 +39,8 @@ class RawCommand(click.Command):
 class Seconds(click.FloatRange):
     """A number of seconds: not negative, and a real number."""
 
+    name = "number of seconds"
+
     def __init__(self) -> None:
         super().__init__(min=0)
 

@@ -14,7 +14,7 @@ from pymachine.machine.cli.driverflags import DEFAULT_DRIVER, chosen_driver, fla
 from pymachine.machine.cli.errors import Interrupted
 from pymachine.machine.cli.invocation import Invocation, current
 from pymachine.machine.config import SWARM_NOTICE, EngineOptions, SwarmOptions
-from pymachine.machine.errors import MachineError
+from pymachine.machine.errors import InvalidOption, MachineError
 from pymachine.machine.events import relay
 from pymachine.machine.fleetclient import MAX_PARALLEL
 
@@ -115,7 +115,6 @@ def create(ctx: click.Context, /, names: tuple[str, ...], **_: Any) -> None:
 
 def _create(ctx: click.Context, invocation: Invocation, name: str) -> None:
     from pymachine.machine.certs.provided import Provided, take_in
-    from pymachine.machine.lifetime.duration import parse_span
     from pymachine.machine.operations import create as operation
 
     params, environ = ctx.params, invocation.environ
@@ -129,7 +128,7 @@ def _create(ctx: click.Context, invocation: Invocation, name: str) -> None:
         tls_san=params["tls_san"],
         key_type=params["tls_key_type"] or environ.get("MACHINE_TLS_KEY_TYPE", ""),
         timeout=params["timeout"],
-        ttl=parse_span(params["ttl"]) if params["ttl"] else 0,
+        ttl=_ttl(params["ttl"]),
     )
     if params["number"]:
         return _create_many(invocation, request, params["number"], params["max_parallel"])
@@ -164,6 +163,15 @@ def _create_many(invocation: Invocation, request: Request, number: int, most: in
                 f"pymachine rm {request.name}-…"
             ) from None
         report.say(f"To see how to connect your Docker Client to one of them, run: pymachine env {request.name}-1")
+
+
+def _ttl(text: str) -> float:
+    from pymachine.machine.lifetime.duration import parse_span
+
+    try:
+        return parse_span(text) if text else 0
+    except InvalidOption as error:
+        raise InvalidOption(f"--ttl: {error}") from error
 
 
 def _after_interrupt(invocation: Invocation, name: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
 import uuid
 from collections.abc import Iterator, Sequence
@@ -12,6 +13,7 @@ from pymachine.machine.certs.authority import copy_client
 from pymachine.machine.certs.server import issue_server
 from pymachine.store.base import Record
 from pymachine.store.file import FileStore
+from pymachine.store.schema import dump_record
 from support.tls_engine import tls_engine
 
 REFUSED = "tcp://127.0.0.1:1"
@@ -19,14 +21,24 @@ REFUSED = "tcp://127.0.0.1:1"
 
 
 def make_fleet(root: Path, urls: Sequence[str]) -> FileStore:
-    """A store in *root* with machines m0, m1, … at *urls*, each with the store's client certificate."""
+    """A store in *root* with machines m0, m1, … at *urls*, each with the store's client certificate.
+
+    Only the first is made as the store makes them: each waits for the disk, and a thousand take their time.
+    """
     store = FileStore(root)
     issue_server(store, "m0", ["127.0.0.1"], [])
+    first = store.machine_dir("m0")
     for number, url in enumerate(urls):
         record = Record(f"m{number}", str(uuid.uuid4()), "none", "2026-01-02T03:04:05Z", phase="ready")
         record.options["url"] = url
-        store.create(record)
-        copy_client(store, store.machine_dir(record.name))
+        if number == 0:
+            store.create(record)
+            copy_client(store, first)
+            continue
+        directory = store.machine_dir(record.name)
+        (directory / "record.json").write_bytes(dump_record(record))
+        for name in ("ca.pem", "cert.pem", "key.pem"):
+            os.link(first / name, directory / name)
     return store
 
 
