@@ -98,7 +98,8 @@ def _links_of(folders: Sequence[Path]) -> Iterator[str]:
 
 
 def _delete(link: Path) -> Iterator[str]:
-    if (link / "bridge").exists():
+    """Unless something is connected to it: then somebody uses it whose folders and processes are not seen from here."""
+    if (link / "bridge").exists() and not any((link / "brif").iterdir()):
         subprocess.run(["ip", "link", "delete", link.name], check=False)
         yield f"bridge {link.name}"
 
@@ -107,7 +108,7 @@ def _chains() -> Iterator[str]:
     """Chains of engines whose bridge is gone."""
     for table in ("raw", "nat", "filter"):
         saved = subprocess.run(["iptables-save", "-t", table], capture_output=True, text=True).stdout
-        chains = [chain for chain, bridge in _CHAIN.findall(saved) if LINKS.fullmatch(bridge) or _gone(chain, bridge)]
+        chains = [chain for chain, bridge in _CHAIN.findall(saved) if _of_nobody(chain, bridge)]
         for line in saved.splitlines():
             if line.startswith("-A ") and any(line.endswith(f" -j {chain}") for chain in chains):
                 words = line.split()
@@ -118,9 +119,10 @@ def _chains() -> Iterator[str]:
         yield from (f"chain {chain}" for chain in chains)
 
 
-def _gone(chain: str, bridge: str) -> bool:
-    """Whether it is a chain of local machines whose bridge, and so whose last machine, is no more."""
-    return chain.startswith("PYMACHINE-") and not Path("/sys/class/net", bridge).exists()
+def _of_nobody(chain: str, bridge: str) -> bool:
+    """Whether it is a chain of tests or of local machines whose bridge, and so who used it, is no more."""
+    ours = LINKS.fullmatch(bridge) or chain.startswith("PYMACHINE-")
+    return bool(ours) and not Path("/sys/class/net", bridge).exists()
 
 
 def _cgroups() -> Iterator[str]:
@@ -128,17 +130,14 @@ def _cgroups() -> Iterator[str]:
         for parent in Path("/sys/fs/cgroup").glob(f"*/{pattern}"):
             if any(path.read_text() for path in (parent / "cgroup.procs", *parent.rglob("cgroup.procs"))):
                 continue
-            for folder in sorted((path for path in parent.rglob("*") if path.is_dir()), reverse=True):
-                _rmdir(folder)
-            _rmdir(parent)
-            yield f"control group {parent}"
-
-
-def _rmdir(path: Path) -> None:
-    try:
-        path.rmdir()
-    except OSError as error:
-        print(f"sweep: {path} stays: {error.strerror}")
+            try:
+                for folder in sorted((path for path in parent.rglob("*") if path.is_dir()), reverse=True):
+                    folder.rmdir()
+                parent.rmdir()
+            except OSError:  # somebody lives there whose processes are not seen from here
+                print(f"{parent} is in use, and stays")
+            else:
+                yield f"control group {parent}"
 
 
 def _remove(folders: Sequence[Path]) -> Iterator[str]:
