@@ -45,6 +45,7 @@ class ArchiveRoutes:
     async def read(self, request: Request) -> Answer:
         container, path = self._service.get(request.params["id"]), request.query.text("path")
         headers = {"Content-Type": "application/x-tar", "X-Docker-Container-Path-Stat": await self._stat(request)}
+        self._service.context.publish(container, "archive-path")
         return Response(
             stream=produced(lambda out: copying.read(self._service.context, container, path, out)), headers=headers
         )
@@ -52,13 +53,16 @@ class ArchiveRoutes:
     async def export(self, request: Request) -> Answer:
         container = self._service.get(request.params["id"])
         headers = {"Content-Type": "application/octet-stream"}
+        self._service.context.publish(container, "export")
         return Response(
             stream=produced(lambda out: copying.export(self._service.context, container, out)), headers=headers
         )
 
     async def changes(self, request: Request) -> Answer:
-        container = self._service.get(request.params["id"])
-        found = await asyncio.to_thread(changes.of, self._service.context.graph.container_rootfs(container.id))
+        rootfs = await self._service.rootfs(self._service.get(request.params["id"]))
+        if rootfs is None:
+            raise EngineError(f"the writable layer of container {request.params['id']} is lost")
+        found = await asyncio.to_thread(changes.of, rootfs)
         return json_response(found or None)
 
     async def write(self, request: Request) -> Answer:
@@ -69,6 +73,7 @@ class ArchiveRoutes:
             copying.write(self._service.context, container, path, source, keep_owners=True, keep_kinds=keep_kinds)
 
         await consumed(request, unpack)
+        self._service.context.publish(container, "extract-to-dir")
         return empty(200)
 
 

@@ -44,6 +44,8 @@ def _settle_references(context: Context, host: dict[str, Any]) -> dict[str, Any]
     for mode in ("NetworkMode", "PidMode", "IpcMode"):
         if reference := namespaces.joined(host.get(mode) or ""):
             host[mode] = f"container:{_other(context, reference).id}"
+    for link in host.get("Links") or ():
+        _other(context, link.partition(":")[0])
     return host
 
 

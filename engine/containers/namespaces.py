@@ -68,13 +68,20 @@ def running(container: Container, kind: str) -> Container:
     return container
 
 
+def _shareable(donor: Container) -> Container:
+    if donor.host_config.get("IpcMode") != "shareable":
+        hint = "(hint: use IpcMode:shareable for the donor container)"
+        raise Conflict(f"can't join IPC of container {donor.id}: non-shareable IPC {hint}")
+    return donor
+
+
 def namespaces(container: Container, find: Find) -> Namespaces:
     """The namespaces for a start."""
     host = container.host_config
     return Namespaces(
         pid=_one(host.get("PidMode"), "pid", "PID", find),
         net=_one(container.network_mode, "net", "network", find),
-        ipc=_one(host.get("IpcMode"), "ipc", "IPC", find),
+        ipc=_one(host.get("IpcMode"), "ipc", "IPC", lambda reference: _shareable(find(reference))),
         uts="host" if host.get("UTSMode") == "host" else "private",
         cgroup=_cgroup(host),
     )

@@ -133,7 +133,7 @@ def test_volumes_from(engine: EngineProcess) -> None:
     done = engine.run("run", "--rm", "--volumes-from", "owner:ro", "busybox", "touch", "/shared/g")
     assert done.returncode == 1
     engine.docker("rm", "-v", "owner")
-    for option in ("--volumes-from=nobody", "--net=container:nobody", "--pid=container:nobody"):
+    for option in ("--volumes-from=nobody", "--net=container:nobody", "--pid=container:nobody", "--link=nobody:x"):
         # Not "not found", which the CLI would take for a missing image, and pull.
         refused = engine.run("create", option, "busybox")
         assert refused.stderr == "Error response from daemon: No such container: nobody\n"
@@ -263,6 +263,10 @@ def test_namespaces_of_the_host_and_of_others(engine: EngineProcess) -> None:
     engine.docker("exec", "peer", "sh", "-c", "echo s > /dev/shm/f")
     assert engine.docker("run", "--rm", "--ipc", "container:peer", "busybox", "cat", "/dev/shm/f") == "s\n"
     assert "sleep" in engine.docker("run", "--rm", "--pid", "container:peer", "busybox", "ps")
+    engine.docker("run", "-d", "--name", "closed", "busybox", "sleep", "100")
+    refused = engine.run("run", "--rm", "--ipc", "container:closed", "busybox", "true")
+    assert refused.returncode == 125
+    assert "non-shareable IPC" in refused.stderr
 
 
 def test_restart_policies(engine: EngineProcess) -> None:
