@@ -71,6 +71,7 @@ def libvirt_host(user: str = "root") -> Iterator[LibvirtHost]:
     """Start it, with QEMU as *user*; it ends with all that it started."""
     folder = Path(tempfile.mkdtemp(prefix="pymachine-libvirt-", dir="/var/tmp"))
     subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=0755", "pymachine-test", folder], check=True)
+    subprocess.run(["mount", "--make-shared", folder], check=True)  # the daemons see what tests mount below it
     host = LibvirtHost(folder, Namespace(), [])
     try:
         for name in (*OVERLAID, "cgroup", "sockets", "pool"):
@@ -136,7 +137,11 @@ def _end(host: LibvirtHost) -> None:
         os.kill(pid, signal.SIGKILL)
     host.namespace.close()
     if not KNOWN.is_dir() and (host.folder / CAPABILITIES).is_dir():
-        shutil.copytree(host.folder / CAPABILITIES, KNOWN)
+        half = KNOWN.with_name(f"{KNOWN.name}.{os.getpid()}")
+        shutil.copytree(host.folder / CAPABILITIES, half)
+        with contextlib.suppress(OSError):  # another process of tests was quicker
+            half.rename(KNOWN)
+        shutil.rmtree(half, ignore_errors=True)
     forget(host.folder)
 
 

@@ -1,5 +1,6 @@
 """A disk image that boots in seconds, for tests of drivers: a real kernel, and busybox that gets an address by DHCP,
-says an SSH server's first line to whoever connects, and goes off when the power button is pressed."""
+says an SSH server's first line to whoever connects, and a word at the engine's port, and goes off when the power button
+is pressed."""
 
 from __future__ import annotations
 
@@ -16,6 +17,7 @@ from unittest import mock
 from pymachine.drivers.libvirt.images import disk
 from pymachine.drivers.libvirt.images.disk import ROOT_START, make_disk
 from pymachine.drivers.libvirt.images.library import VMImage
+from pymachine.drivers.local.locks import locked
 from support.busybox import BUSYBOX
 
 CACHE = Path(__file__).resolve().parents[2] / ".cache" / "tiny"
@@ -36,6 +38,8 @@ printf '#!/bin/sh\\n[ "$1" = bound ] && ip addr add $ip/$mask dev $interface\\ne
 printf '#!/bin/sh\\necho SSH-2.0-tiny\\nsleep 1\\n' > /banner; chmod +x /banner
 ip link set lo up; ip link set eth0 up
 udhcpc -i eth0 -s /dhcp -t 60 -T 1 -q
+printf '#!/bin/sh\\necho engine\\nsleep 1\\n' > /engine; chmod +x /engine
+nc -ll -p 2376 -e /engine &
 echo tiny machine is up
 while :; do nc -ll -p 22 -e /banner; done
 """
@@ -45,13 +49,16 @@ def tiny_image_of(source: VMImage) -> Path:
     """The tiny image with the kernel of *source*, made once and kept for later runs."""
     digest = hashlib.sha256(source.digest.encode() + Path(__file__).read_bytes()).hexdigest()
     kept = CACHE / f"{digest[:16]}.qcow2"
-    if not kept.exists():
-        shutil.rmtree(CACHE, ignore_errors=True)
-        CACHE.mkdir(parents=True)
-        with tempfile.TemporaryDirectory(prefix="pymachine-tiny-", dir="/var/tmp") as scratch:
-            half = CACHE / f"{digest[:16]}.half"
-            shutil.move(make_tiny_image(source.path, Path(scratch)), half)
-            half.rename(kept)
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with locked(CACHE / ".lock", "waiting for the tiny image", wait=600):  # two processes of tests begin at once
+        if not kept.exists():
+            for old in CACHE.glob("*.*"):
+                if old.suffix in (".qcow2", ".half"):
+                    old.unlink()
+            with tempfile.TemporaryDirectory(prefix="pymachine-tiny-", dir="/var/tmp") as scratch:
+                half = kept.with_suffix(".half")
+                shutil.move(make_tiny_image(source.path, Path(scratch)), half)
+                half.rename(kept)
     return kept
 
 

@@ -45,6 +45,17 @@ FILES = {
         "PasswordAuthentication no\nUseDNS no\nMaxStartups 100:30:300\nMaxSessions 100\n"
     ),
 }
+INITIAL = {
+    "etc/initramfs-tools/conf.d/pymachine": "MODULES=list\n",
+    "etc/initramfs-tools/hooks/pymachine": (
+        "#!/bin/sh\n"
+        '[ "$1" = prereqs ] && exit\n'
+        ". /usr/share/initramfs-tools/hook-functions\n"
+        "manual_add_modules virtio_pci virtio_blk virtio_scsi sd_mod nvme ext4\n"
+    ),
+}
+"""There before the kernel is installed: disks are virtio's, and with drivers for all others that there are the initial
+RAM disk is thrice as large, to be read by the BIOS and unpacked at each boot (initramfs-tools(7))."""
 MASKED = (
     "apt-daily.timer",
     "apt-daily-upgrade.timer",
@@ -54,7 +65,7 @@ MASKED = (
     "systemd-networkd-wait-online.service",
 )
 RECIPES = {
-    name: Recipe(suite, packages=VM_PACKAGES, masked=MASKED, files=tuple(FILES.items()), layout=3)
+    name: Recipe(suite, packages=VM_PACKAGES, masked=MASKED, files=tuple(FILES.items()), layout=4)
     for name, suite in (("debian-12", "bookworm"), ("debian-13", "trixie"))
 }
 
@@ -98,10 +109,20 @@ def _check() -> None:
 
 
 def _build(recipe: Recipe, place: Path, lock: int, report: Callable[[str], None]) -> tuple[Path, int]:
-    rootfs, disk = place / "rootfs", place / "disk.img"
-    bootstrap(recipe, place, rootfs, lock, report)
+    rootfs, disk, before = place / "rootfs", place / "disk.img", place / "before"
+    _write_initial(before)
+    bootstrap(recipe, place, rootfs, lock, report, before=before)
     report("Making the disk...")
     finish(rootfs, recipe)
     size = ROOT_START + root_size(rootfs) + GPT_TAIL
     make_disk(rootfs, place, disk)
     return disk, size
+
+
+def _write_initial(folder: Path) -> None:
+    for name, text in INITIAL.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    for path in (folder, *folder.rglob("*")):  # the modes are taken over, that of the top too
+        path.chmod(0o755 if path.is_dir() or path.parent.name == "hooks" else 0o644)

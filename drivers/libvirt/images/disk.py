@@ -22,15 +22,14 @@ BIOS_SIZE, ESP_SIZE, GPT_TAIL = ESP_START - BIOS_START, ROOT_START - ESP_START, 
 ROOT_LABEL = "root"
 SPARE = 1.25
 """The root file system beside its files' bytes: inodes, journal and room for a first boot's writes."""
-BIOS_MODULES = ("biosdisk", "part_gpt", "ext2", "search", "search_label", "linux", "normal", "serial", "terminal")
-EFI_MODULES = ("part_gpt", "ext2", "search", "search_label", "linux", "normal", "serial", "terminal", "efi_gop")
+MODULES = ("part_gpt", "ext2", "search", "search_label", "normal", "serial", "terminal")
 EARLY_CONFIG = f"search --no-floppy --label {ROOT_LABEL} --set root\nset prefix=($root)/boot/grub\n"
 GRUB_CONFIG = (
     "set timeout=0\n"
     f"search --no-floppy --label {ROOT_LABEL} --set root\n"
     "menuentry Linux {\n"
-    f"  linux /vmlinuz root=LABEL={ROOT_LABEL} ro console=tty0 console=ttyS0,115200n8\n"
-    "  initrd /initrd.img\n"
+    f"  $linux /vmlinuz root=LABEL={ROOT_LABEL} ro console=tty0 console=ttyS0,115200n8\n"
+    "  $initrd /initrd.img\n"
     "}\n"
 )
 """Debian keeps the links /vmlinuz and /initrd.img pointing at the newest kernel (linux-update-symlinks(1))."""
@@ -51,12 +50,15 @@ class Firmware:
     """The parts of GRUB that go into the image."""
 
     platform: str
+    linux: str
+    """The commands that load kernel and initrd are called so, and ``initrd`` with the same ending."""
     modules: tuple[str, ...]
     package: str
 
 
-BIOS = Firmware("i386-pc", BIOS_MODULES, "grub-pc-bin")
-EFI = Firmware("x86_64-efi", EFI_MODULES, "grub-efi-amd64-bin")
+# By the 32-bit way GRUB 2.06 moves the kernel's 54 MB by single bytes, which takes seconds where they are emulated.
+BIOS = Firmware("i386-pc", "linux16", ("biosdisk", "linux16", *MODULES), "grub-pc-bin")
+EFI = Firmware("x86_64-efi", "linux", ("linux", "efi_gop", *MODULES), "grub-efi-amd64-bin")
 
 
 def requirements() -> list[str]:
@@ -126,7 +128,8 @@ def _make_root(rootfs: Path, raw: Path, size: int) -> None:
 def _grub(part: Firmware, scratch: Path) -> Path:
     """GRUB's core for a firmware; it finds the root by its label and reads the configuration there."""
     config, made = scratch / "early.cfg", scratch / f"grub.{part.platform}"
-    config.write_text(EARLY_CONFIG)
+    initrd = part.linux.replace("linux", "initrd")
+    config.write_text(f"{EARLY_CONFIG}set linux={part.linux}\nset initrd={initrd}\n")
     command = ["grub-mkimage", "-O", part.platform, "-o", str(made), "-p", "/boot/grub", "-c", str(config)]
     host.run([*command, *part.modules])
     return made

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -132,20 +133,29 @@ def _build(catalog: Catalog, name: str, recipe: Recipe, lock: int, report: Calla
     return image
 
 
-def bootstrap(recipe: Recipe, place: Path, rootfs: Path, lock: int, report: Callable[[str], None]) -> None:
-    """Make the recipe's packages a root file system in *rootfs*, by mmdebstrap with this computer's own sources."""
+def bootstrap(
+    recipe: Recipe,
+    place: Path,
+    rootfs: Path,
+    lock: int,
+    report: Callable[[str], None],
+    *,
+    before: Path | None = None,
+) -> None:
+    """Make the recipe's packages a root file system in *rootfs*, by mmdebstrap with this computer's own sources.
+    What is in the folder *before* is there before all packages but the essential ones."""
     sources = place / "debian.sources"
     text = debian_sources(recipe.suite)
     if "Types:" not in text:
         sources = place / "debian.list"
     sources.write_text(text)
     try:
-        _mmdebstrap(_argv(recipe, rootfs, sources if text else None), lock, report)
+        _mmdebstrap(_argv(recipe, rootfs, sources if text else None, before), lock, report)
     finally:
         sources.unlink(missing_ok=True)
 
 
-def _argv(recipe: Recipe, rootfs: Path, sources: Path | None) -> list[str]:
+def _argv(recipe: Recipe, rootfs: Path, sources: Path | None, before: Path | None) -> list[str]:
     path = host.find("mmdebstrap")
     if path is None:
         raise host.missing("mmdebstrap")
@@ -162,6 +172,8 @@ def _argv(recipe: Recipe, rootfs: Path, sources: Path | None) -> list[str]:
     ]
     if recipe.suite in MERGED_USR_HOOK:
         options.append("--setup-hook=/usr/share/mmdebstrap/hooks/merged-usr/setup00.sh")
+    if before is not None:
+        options.append(f"--essential-hook=sync-in {shlex.quote(str(before))} /")
     return [*SEALED, path, *options, recipe.suite, str(rootfs), *([str(sources)] if sources else [])]
 
 

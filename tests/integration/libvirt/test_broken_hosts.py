@@ -19,7 +19,7 @@ from pymachine.drivers.libvirt.connection import connect
 from pymachine.drivers.libvirt.options import Options
 from pymachine.drivers.libvirt.storage import Storage
 from pymachine.drivers.testing import Workbench
-from pymachine.machine.errors import MachineError
+from pymachine.machine.errors import DeadlineExceeded, DriverError, MachineError, MissingRequirement
 from support.libvirthost import LibvirtHost, libvirt_host
 
 pytestmark = [pytest.mark.root, pytest.mark.slow]
@@ -65,9 +65,9 @@ def _drop_pool(options: Options) -> None:
         pool.undefine()
 
 
-def fails(options: Options, place: Path, *, timeout: float = 60, check: bool = False) -> MachineError:
+def fails(options: Options, place: Path, *, check: bool = False) -> MachineError:
     """The error of a create (or of its check), which is one line; remove then works, and leaves nothing."""
-    bench = Workbench(place, name="broken", timeout=timeout)
+    bench = Workbench(place, name="broken", timeout=60)
     driver = LibvirtDriver(options, bench.context())
     with pytest.raises(MachineError) as failed:
         driver.pre_create_check() if check else driver.create()
@@ -122,12 +122,27 @@ def test_a_network_whose_bridge_is_somebodys(options: Options, tmp_path: Path) -
     assert "taken1" in str(error)
 
 
-def test_a_network_that_gives_no_addresses(options: Options, tmp_path: Path) -> None:
-    """The wait ends at its deadline and says whom it asked."""
+def test_a_network_that_gives_no_addresses_and_a_guest_that_is_deaf(options: Options, tmp_path: Path) -> None:
+    """The wait for an address ends at its deadline and says whom it asked; so does the one for the power to be off, for
+    a guest that hears no button."""
+    bench = Workbench(tmp_path / "m", name="broken", timeout=3)
+
+    def driver() -> LibvirtDriver:
+        return LibvirtDriver(replace(options, network=("network:mute",)), bench.context())
+
     with network(options, "mute", bridge="virbr72", address="10.222.3.1"):
-        error = fails(replace(options, network=("network:mute",)), tmp_path / "m", timeout=8)
-    assert "waiting for the machine's address" in str(error)
-    assert "DHCP lease: none" in str(error)
+        try:
+            with pytest.raises(DeadlineExceeded, match="waiting for the machine's address: DHCP lease: none"):
+                driver().create()
+            bench.timeout = 1
+            with pytest.raises(DeadlineExceeded, match="waiting for the machine to power off") as deaf:
+                driver().stop()
+            assert deaf.value.hint == "pymachine kill broken stops it at once"
+            driver().kill()
+            assert driver().state() is State.STOPPED
+        finally:
+            driver().remove()
+        assert driver().leftovers() == []
 
 
 def test_a_bridge_that_is_not_there(options: Options, tmp_path: Path) -> None:
@@ -164,9 +179,7 @@ def test_a_full_pool(options: Options, libvirt_system: LibvirtHost, tmp_path: Pa
     """The check sees it; and when it fills up only later, the image's upload says so."""
     place = libvirt_system.pool / "full"
     place.mkdir()
-    daemon = libvirt_system.processes[-1].pid
-    inside = ["nsenter", f"--mount=/proc/{daemon}/ns/mnt", "--"]
-    subprocess.run([*inside, "mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", place], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "pymachine-test", place], check=True)
     small = replace(options, pool_path=str(place))
     try:
         Storage(connect(options.uri), small).ensure()
@@ -174,21 +187,31 @@ def test_a_full_pool(options: Options, libvirt_system: LibvirtHost, tmp_path: Pa
         error = fails(small, tmp_path / "m")
         _drop_pool(small)
     finally:
-        subprocess.run([*inside, "umount", "--lazy", place], check=True)
+        subprocess.run(["umount", "--lazy", place], check=True)
     assert "MiB are free in the storage pool" in str(checked)
     assert "No space left" in str(error)
     assert "free some space in the storage pool" in error.hint
 
 
-def test_a_pool_that_qemu_may_not_read(image: str, own_library: Path, tmp_path: Path) -> None:
-    """QEMU is an ordinary user here, as on real hosts, and a folder above the pool is root's alone."""
+def test_a_pool_that_qemu_may_not_read_and_a_libvirt_that_ends(image: str, own_library: Path, tmp_path: Path) -> None:
+    """QEMU is an ordinary user here, as on real hosts, and a folder above the pool is root's alone. Then the daemon
+    ends between two calls."""
     del own_library
     with libvirt_host("libvirt-qemu") as host, host.entered():
         host.pool.chmod(0o700)
         options = _options(host, image)
         error = fails(options, tmp_path / "m")
+        driver = LibvirtDriver(options, Workbench(tmp_path / "gone").context())
+        assert driver.state() is State.NONE
+        host.processes[-1].kill()
+        host.processes[-1].wait()
+        with pytest.raises(DriverError, match="looking for the machine failed: ") as broken:
+            driver.state()
+        with pytest.raises(MissingRequirement, match="libvirt does not run here") as gone:
+            LibvirtDriver.states([driver])
     assert "Permission denied" in str(error)
     assert "every folder above it needs o+x" in error.hint
+    assert "\n" not in f"{broken.value}{gone.value}"
 
 
 def test_a_socket_that_refuses_us(options: Options, libvirt_system: LibvirtHost, tmp_path: Path) -> None:

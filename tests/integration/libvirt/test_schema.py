@@ -69,7 +69,10 @@ def test_domains(changes: dict[str, Any], tmp_path: Path) -> None:
 
 
 def test_networks_and_pools_and_volumes() -> None:
-    validate("network", networks._network_xml("lab", IPv4Network("192.168.130.0/24")))
+    network = networks._network_xml("lab", IPv4Network("192.168.130.0/24"))
+    kept = xml("reservation", mac="52:54:00:00:00:01", name="web-<&", address="192.168.130.9")
+    validate("network", network)
+    validate("network", network.replace("</dhcp>", f"{kept}</dhcp>"))
     validate("storagepool", xml("pool", name="lab", path="/var/lib/libvirt/images/<&"))
     values = {"name": "x", "capacity": 1, "format": "qcow2", "mode": "0600", "backing": "", "backing_format": ""}
     validate("storagevol", xml("volume", **values))
