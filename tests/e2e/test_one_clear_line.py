@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -158,30 +157,24 @@ def test_a_port_that_a_program_on_the_host_uses_cannot_be_published(machine: Mac
     assert machine.docker("ps", "-aq", "--filter", "status=created") == ""
 
 
-@pytest.fixture
-def small(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 4 MiB."""
-    with small_disk(tmp_path / "small", "4m") as where:
-        yield where
-
-
-def test_a_full_disk_under_the_store(small: Path) -> None:
+def test_a_full_disk_under_the_store(tmp_path: Path) -> None:
     """The first create and a later one are refused, nothing is left of them, and what was there can be removed."""
-    program = Program(small / "store")
     create = ["create", "-d", "none", "--url", "tcp://127.0.0.1:1"]
-    filler = fill(small)
-    refused(program.run(*create, "first"), 1, f"cannot make the store in {program.store}: No space left on device")
-    filler.unlink()
-    program.ok(*create, "first")
-    fill(small)
+    with small_disk(tmp_path / "small", "4m") as small:
+        program = Program(small / "store")
+        filler = fill(small)
+        refused(program.run(*create, "first"), 1, f"cannot make the store in {program.store}: No space left on device")
+        filler.unlink()
+        program.ok(*create, "first")
+        fill(small)
 
-    record = program.store / "machines" / "second" / "record.json"
-    refused(program.run(*create, "second"), 1, f"cannot write {record}: No space left on device")
-    assert [path.name for path in (program.store / "machines").iterdir()] == ["first"]
-    assert program.ok("ls", "-q") == "first\n"
-    program.ok("rm", "-y", "first")
-    assert list((program.store / "machines").iterdir()) == []
-    assert list(program.store.rglob("*.tmp")) == []
+        record = program.store / "machines" / "second" / "record.json"
+        refused(program.run(*create, "second"), 1, f"cannot write {record}: No space left on device")
+        assert [path.name for path in (program.store / "machines").iterdir()] == ["first"]
+        assert program.ok("ls", "-q") == "first\n"
+        program.ok("rm", "-y", "first")
+        assert list((program.store / "machines").iterdir()) == []
+        assert list(program.store.rglob("*.tmp")) == []
 
 
 def test_a_damaged_record_hides_no_other(program: Program, machine: Machine) -> None:

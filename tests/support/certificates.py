@@ -12,6 +12,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from pymachine.machine.certs.authority import ca_files, client_files, weakness
+
 
 @dataclass(frozen=True, slots=True)
 class Authority:
@@ -73,3 +75,16 @@ def _general_name(host: str) -> x509.GeneralName:
         return x509.IPAddress(ipaddress.ip_address(host))
     except ValueError:
         return x509.DNSName(host)
+
+
+def check_store(store: Path, *machines: str) -> None:
+    """A store has one good CA and client certificate and nothing beside them, and its machines' copies are these."""
+    certs = store / "certs"
+    ca, client = ca_files(certs).load(), client_files(certs).load()
+    assert ca is not None
+    assert client is not None
+    assert (weakness(ca), weakness(client, ca)) == ("", "")
+    assert sorted(path.name for path in certs.iterdir()) == ["ca-key.pem", "ca.pem", "cert.pem", "key.pem"]
+    for file in ("ca.pem", "cert.pem", "key.pem"):
+        wanted = (certs / file).read_bytes()
+        assert [name for name in machines if (store / "machines" / name / file).read_bytes() != wanted] == []

@@ -21,6 +21,7 @@ from pymachine.engine.events import EventBus
 from pymachine.engine.network import wiring
 from pymachine.engine.network.config import NetworkConfig
 from pymachine.engine.network.controller import BridgeController
+from support.addresses import address_range
 
 
 @dataclass
@@ -30,6 +31,8 @@ class EngineProcess:
     folder: Path
     config: dict[str, Any] = field(default_factory=dict)
     """Keys of daemon.json, beside those that keep tests apart."""
+    addresses: str = "10.79.0.0/16"
+    """For networks."""
     name: str = field(default_factory=lambda: f"pye{secrets.token_hex(3)}")
     process: subprocess.Popen[bytes] | None = None
 
@@ -55,14 +58,14 @@ class EngineProcess:
             "pidfile": str(self.folder / "pid"),
             "bridge": self.name,
             "cgroup-parent": self.name,
-            "default-address-pools": [{"base": "10.79.0.0/16", "size": 24}],
+            "default-address-pools": [{"base": self.addresses, "size": 24}],
             **self.config,
         }
         file = self.folder / "daemon.json"
         file.write_text(json.dumps(document))
         return [sys.executable, "-m", "pymachine.engine.main", "--config-file", str(file)]
 
-    def start(self, timeout: float = 20.0) -> None:
+    def start(self, timeout: float = 60.0) -> None:
         """Start, and wait until it says that it is ready (as it would to systemd)."""
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notices, (self.folder / "log").open("ab") as log:
             address = self.folder / f"notify-{secrets.token_hex(3)}"
@@ -113,13 +116,14 @@ class EngineProcess:
     def clean(self) -> None:
         """Take away what an engine leaves on the host: bridges, rules, cgroups."""
         asyncio.run(self._remove_networks())
-        for parent in Path("/sys/fs/cgroup").glob(f"**/{self.name}"):
+        # Not by "**", which trips over control groups that others remove meanwhile.
+        for parent in (Path("/sys/fs/cgroup", self.name), *Path("/sys/fs/cgroup").glob(f"*/{self.name}")):
             for folder in sorted(parent.glob("**/"), reverse=True):
                 with suppress(OSError):
                     folder.rmdir()
 
     async def _remove_networks(self) -> None:
-        config = NetworkConfig(bridge=self.name, ip_forward=False, default_address_pools=(("10.79.0.0/16", 24),))
+        config = NetworkConfig(bridge=self.name, ip_forward=False, default_address_pools=((self.addresses, 24),))
         controller = BridgeController(self.folder / "data" / "networks", self.folder / "exec", config, EventBus())
         await controller.start([])
         await controller.remove_all()
@@ -129,9 +133,16 @@ class EngineProcess:
 @contextmanager
 def engine(folder: Path, **config: Any) -> Iterator[EngineProcess]:
     """A running engine; containers that are left are removed at the end."""
-    made = EngineProcess(folder, {key.replace("_", "-"): value for key, value in config.items()})
-    try:
+    keys = {key.replace("_", "-"): value for key, value in config.items()}
+    with address_range() as addresses, _ended(EngineProcess(folder, keys, str(addresses))) as made:
         made.start()
+        yield made
+
+
+@contextmanager
+def _ended(made: EngineProcess) -> Iterator[EngineProcess]:
+    """Nothing of it is left after the block."""
+    try:
         yield made
     finally:
         if made.process is None or made.process.poll() is not None:

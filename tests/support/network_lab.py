@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import TypeVar
 
 from pymachine.engine.events import EventBus
-from pymachine.engine.network import namespaces, wiring
+from pymachine.engine.network import namespaces
 from pymachine.engine.network.base import PortBinding, Sandbox
 from pymachine.engine.network.config import NetworkConfig
 from pymachine.engine.network.controller import BridgeController
+from support.addresses import address_range
 
 T = TypeVar("T")
 
@@ -83,24 +84,6 @@ class Lab:
         """A new controller on the same data, as after the daemon was killed."""
         self.controller = BridgeController(self.folder / "data", self.folder / "exec", self.config, self.events)
         return self.controller
-
-
-@contextmanager
-def address_range() -> Iterator[IPv4Network]:
-    """A /19 of 10.64.0.0/12 that is this test's alone, also while it has no link there: what is deleted for a moment
-    is free to others. An abstract socket (unix(7)) is the lock: it is the network namespace's
-    as addresses are, and goes with the process."""
-    taken = wiring.look().networks
-    for part in IPv4Network("10.64.0.0/12").subnets(new_prefix=19):
-        with socket.socket(socket.AF_UNIX) as lock:
-            try:
-                lock.bind(f"\0pymachine-test-{part}")
-            except OSError:
-                continue
-            if not any(part.overlaps(other) for other in taken if other.prefixlen > 0):
-                yield part
-                return
-    raise AssertionError(f"every part of 10.64.0.0/12 is in use: {taken}")
 
 
 @asynccontextmanager

@@ -8,11 +8,11 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from support.serving import serving
+from support.serving import always, serving
 
 VERSION = {"Version": "1.2.3", "ApiVersion": "1.47", "MinAPIVersion": "1.24", "Os": "linux", "Arch": "amd64"}
 
@@ -32,28 +32,14 @@ def tls_engine(
 ) -> Iterator[str]:
     """Its URL. Every request gets *document* with *status*."""
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            body = document if isinstance(document, bytes) else json.dumps(document).encode()
-            self.send_response(status)
-            self.send_header("Api-Version", "1.47")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            if self.command == "GET":
-                self.wfile.write(body)
-
-        do_HEAD = do_GET
-
-        def log_message(self, *arguments: object) -> None:
-            """Silence."""
-
     class Server(ThreadingHTTPServer):
         daemon_threads = True
 
         def handle_error(self, request: Any, client_address: Any) -> None:
             """Silence: clients that break off are what is tested."""
 
-    server = Server((address, 0), Handler)
+    body = document if isinstance(document, bytes) else json.dumps(document).encode()
+    server = Server((address, 0), always(body, status))
     context = server_context(directory)
     server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     with serving(server):

@@ -6,7 +6,7 @@ import itertools
 import json
 from pathlib import Path
 
-from pymachine.machine.certs.authority import ca_files, client_files, weakness
+from support.certificates import check_store
 from support.killpoints import Attempt, attempt, complete
 from support.program import Program
 
@@ -21,18 +21,6 @@ def machines(program: Program) -> dict[str, str]:
     return {place.name: json.loads((place / "record.json").read_text())["phase"] for place in places}
 
 
-def check_certificates(program: Program) -> None:
-    """The store has one good CA and client certificate and nothing beside them, and the machine's copies are these."""
-    certs = program.store / "certs"
-    ca, client = ca_files(certs).load(), client_files(certs).load()
-    assert ca is not None
-    assert client is not None
-    assert (weakness(ca), weakness(client, ca)) == ("", "")
-    assert sorted(path.name for path in certs.iterdir()) == ["ca-key.pem", "ca.pem", "cert.pem", "key.pem"]
-    for name in ("ca.pem", "cert.pem", "key.pem"):
-        assert (program.store / "machines" / "m" / name).read_bytes() == (certs / name).read_bytes()
-
-
 def test_a_first_create_killed_anywhere_is_finished_by_the_next(tmp_path: Path) -> None:
     """In an empty store, so that the CA and the store itself are among what is half made."""
     for number in itertools.count(1):
@@ -44,7 +32,7 @@ def test_a_first_create_killed_anywhere_is_finished_by_the_next(tmp_path: Path) 
         taken = 'Docker machine "m" already exists\n'  # killed when all was done but the end of the process
         assert again.code == 0 or again.output == taken, (done, again)
         assert machines(program) == {"m": "ready"}, done
-        check_certificates(program)
+        check_store(program.store, "m")
     assert number > ENOUGH
     assert_finished(done)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from pymachine.machine.certs.authority import ca_files, client_files, weakness
+from support.certificates import check_store
 from support.localprogram import image_root, left_of, local_program
 from support.program import Program
 
@@ -30,17 +30,8 @@ def test_twenty_processes_at_once(program: Program) -> None:
     results = [process.communicate(timeout=300) for process in processes]
     assert [process.returncode for process in processes] == [0] * ALL, results
 
-    certs = program.store / "certs"
-    ca, client = ca_files(certs).load(), client_files(certs).load()
-    assert ca is not None
-    assert client is not None
-    assert (weakness(ca), weakness(client, ca)) == ("", "")
-    assert sorted(path.name for path in certs.iterdir()) == ["ca-key.pem", "ca.pem", "cert.pem", "key.pem"]
+    check_store(program.store, *names)
     assert sum("Creating CA" in output for output, _ in results) == 1
-    for file in ("ca.pem", "cert.pem", "key.pem"):
-        assert {(program.store / "machines" / name / file).read_bytes() for name in names} == {
-            (certs / file).read_bytes()
-        }
     rows = {row["Name"]: row for row in json.loads(program.ok("ls", "--format", "json", "-t", "30"))}
     assert sorted(rows) == sorted(names)
     assert {row["State"] for row in rows.values()} == {"Running"}

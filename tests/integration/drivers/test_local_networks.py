@@ -87,6 +87,19 @@ def test_own_subnet_is_used_and_a_taken_one_refused() -> None:
                 third.create()
 
 
+def test_an_address_that_was_given_back_is_reached_at_once() -> None:
+    """The next machine that gets it has the same hardware address, which its neighbours still know."""
+    found = []
+    with local_machine("neighbour") as neighbour:
+        neighbour.create()
+        for name in ("first", "second"):
+            with local_machine(name) as machine:
+                machine.create()
+                found.append((machine.driver.address(), machine.ssh("cat /sys/class/net/host0/address")))
+                assert neighbour.ssh(f"exec 3<>/dev/tcp/{found[-1][0]}/22; head -c 4 <&3") == "SSH-"
+    assert found[0] == found[1]
+
+
 def test_a_subnet_is_another_roots_also_without_its_address_which_comes_back() -> None:
     """Some network managers take addresses away that they did not give."""
     with local_machine() as machine:

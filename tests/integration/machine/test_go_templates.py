@@ -7,13 +7,13 @@ import shutil
 import socket
 import subprocess
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
 from support.gotemplates import CASES, STATUS
-from support.serving import serving
+from support.serving import always, serving
 
 SEPARATOR = "\n=====\n"
 NEWER = {"else with": "{{if .No}}{{else with .No}}{{end}}", "range 3": "{{range 3}}{{end}}"}
@@ -34,28 +34,11 @@ class Server(ThreadingHTTPServer):
         return self.socket.accept()[0], ""
 
 
-class Handler(BaseHTTPRequestHandler):
-    """An engine with one volume, whose ``Status`` may be any JSON."""
-
-    def do_GET(self) -> None:
-        body = json.dumps({"Name": "v", "Status": STATUS}).encode()
-        self.send_response(200)
-        self.send_header("Api-Version", "1.47")
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        if self.command == "GET":
-            self.wfile.write(body)
-
-    do_HEAD = do_GET
-
-    def log_message(self, *arguments: object) -> None:
-        """Silence."""
-
-
 @pytest.fixture
 def engine(tmp_path: Path) -> Iterator[str]:
-    with serving(Server(str(tmp_path / "e.sock"), Handler)):  # type: ignore[arg-type]
+    """An engine with one volume, whose ``Status`` may be any JSON."""
+    volume = json.dumps({"Name": "v", "Status": STATUS}).encode()
+    with serving(Server(str(tmp_path / "e.sock"), always(volume))):  # type: ignore[arg-type]
         yield f"unix://{tmp_path}/e.sock"
 
 
