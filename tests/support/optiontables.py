@@ -47,8 +47,8 @@ def page(driver: str) -> Path:
 def write() -> None:
     """Put each table into its page, between the marks."""
     for driver in registry.OURS:
-        text = page(driver).read_text()
-        page(driver).write_text(TABLE.sub(lambda _, driver=driver: table(driver), text))
+        before, after = TABLE.split(page(driver).read_text(), maxsplit=1)
+        page(driver).write_text(before + table(driver) + after)
 
 
 if __name__ == "__main__":
