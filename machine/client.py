@@ -21,7 +21,7 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from pymachine.machine.fleetclient import FleetClient
+from pymachine.machine.hostclient import HostClient
 from pymachine.machine.machine import Machine, open_machines
 from pymachine.machine.operations.report import reporting
 
@@ -45,7 +45,7 @@ CONNECT_TIMEOUT = 60.0
 """Seconds that an SSH connection may take."""
 
 
-class Client(FleetClient):
+class Client(HostClient):
     """The machines of one store. Where a machine is asked for, its name will do."""
 
     def __init__(

@@ -6,12 +6,12 @@ import click
 
 from pymachine.machine.cli.command import SETTINGS, Command, timeout_option
 from pymachine.machine.cli.invocation import current
-
-TIMEOUT = 600.0
+from pymachine.machine.events import relay
+from pymachine.machine.hostclient import CLONE_TIMEOUT
 
 
 @click.command(cls=Command, context_settings=SETTINGS)
-@timeout_option("--timeout", default=TIMEOUT, text="The most that it may take in all.")
+@timeout_option("--timeout", default=CLONE_TIMEOUT, text="The most that it may take in all.")
 @click.argument("machine")
 @click.argument("new")
 def clone(machine: str, new: str, timeout: float) -> None:
@@ -19,8 +19,6 @@ def clone(machine: str, new: str, timeout: float) -> None:
 
     Its name, keys, certificates and address are its own.
     """
-    from pymachine.machine.operations.powers import clone as operation
-
     with current().progress() as report:
-        operation(current().one((machine,)), new, report, timeout=timeout)
+        current().client.clone(machine, new, timeout=timeout, on_event=relay(report))
         report.say(f'Machine "{new}" is a copy of "{machine}" now.')

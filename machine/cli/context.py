@@ -10,6 +10,8 @@ from pymachine.machine.cli.command import SETTINGS, Command
 from pymachine.machine.cli.formats import write_json
 from pymachine.machine.cli.invocation import Invocation, current
 from pymachine.machine.errors import MachineError, UsageError
+from pymachine.machine.events import OnEvent, relay
+from pymachine.machine.hostclient import Way
 from pymachine.machine.machine import Machine
 from pymachine.machine.output.progress import Plain
 
@@ -26,18 +28,16 @@ _TLS = click.option("--tls", "tls", is_flag=True, help="Over TLS. [default, unle
 @click.argument("names", nargs=-1, metavar="[NAME]")
 def use(names: tuple[str, ...], ssh: bool, tls: bool, unset: bool) -> None:
     """Make docker talk to a machine, in every shell, by its docker context."""
-    from pymachine.machine.operations import contexts
-
     invocation = current()
     if unset:
         if names:
             raise MachineError("Error: Expected no machine name when the -u flag is present")
-        contexts.unuse(invocation.environ)
+        invocation.client.unuse()
         click.echo("docker talks to its default engine now.")
     else:
-        kind = _kind(ssh=ssh, tls=tls)
+        way = _way(ssh=ssh, tls=tls)
         machine = invocation.one(names)
-        context = contexts.use(machine, _progress(), invocation.environ, kind=kind)
+        context = invocation.client.use(machine, way=way, on_event=_progress())
         click.echo(f'docker talks to "{machine.name}" now, by its context "{context.name}" ({context.host}).')
         click.echo(f"For one shell alone: {_for_one_shell(machine, context.kind, context.name)}")
     _warn(invocation)
@@ -59,15 +59,12 @@ def context() -> None:
 @click.argument("names", nargs=-1, metavar="[NAME...]")
 def create(names: tuple[str, ...], ssh: bool, tls: bool, everyone: bool) -> None:
     """Make docker contexts for machines, or bring them up to date."""
-    from pymachine.machine.operations import contexts
     from pymachine.machine.operations.changing import each
 
-    kind, environ = _kind(ssh=ssh, tls=tls), current().environ
-    report = _progress()
+    client, way, on_event = current().client, _way(ssh=ssh, tls=tls), _progress()
 
     def make(machine: Machine) -> None:
-        made = contexts.create(machine, report, environ, kind=kind)
-        click.echo(made.name)
+        click.echo(client.create_context(machine, way=way, on_event=on_event).name)
 
     each(make, _meant(names, everyone=everyone))
 
@@ -98,14 +95,13 @@ def ls(format_: str) -> None:
 def rm(names: tuple[str, ...], everyone: bool) -> None:
     """Remove docker contexts of machines; the machines stay."""
     from pymachine.machine.context.upkeep import forget
-    from pymachine.machine.operations import contexts
 
-    environ = current().environ
+    client = current().client
     for machine in _meant(names, everyone=everyone):
         if everyone:
-            forget(machine, environ)
+            forget(machine, client.environ)
         else:
-            contexts.remove(machine, environ)
+            client.remove_context(machine)
 
 
 def _meant(names: tuple[str, ...], *, everyone: bool) -> list[Machine]:
@@ -117,7 +113,7 @@ def _meant(names: tuple[str, ...], *, everyone: bool) -> list[Machine]:
     return [machine for machine in invocation.client.list() if machine.ready]
 
 
-def _kind(*, ssh: bool, tls: bool) -> str:
+def _way(*, ssh: bool, tls: bool) -> Way:
     if ssh and tls:
         raise UsageError("--ssh and --tls exclude each other")
     return "ssh" if ssh else "tls" if tls else ""
@@ -135,5 +131,5 @@ def _warn(invocation: Invocation) -> None:
         print(f"Warning: {variable} is set, and docker heeds it more than a context: unset it first.", file=sys.stderr)
 
 
-def _progress() -> Plain:
-    return Plain(sys.stderr)
+def _progress() -> OnEvent:
+    return relay(Plain(sys.stderr))

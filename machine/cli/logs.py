@@ -9,9 +9,8 @@ import click
 from pymachine.machine.cli.command import SETTINGS, Command
 from pymachine.machine.cli.invocation import current
 from pymachine.machine.errors import MachineError, UsageError
+from pymachine.machine.hostclient import LINES
 from pymachine.machine.machine import Machine
-
-LINES = 100
 
 
 @click.command(cls=Command, context_settings=SETTINGS)
@@ -42,23 +41,19 @@ def logs(names: tuple[str, ...], follow: bool, lines: int, provision: bool, engi
 
 
 def _show_work(machine: Machine, lines: int, *, title: bool) -> None:
-    from pymachine.machine.operations.logs import work_done
-
     if title:
         click.echo("==> provisioning <==")
-    for line in work_done(machine, lines):
+    for line in current().client.work_log(machine, lines=lines):
         click.echo(line)
 
 
 def _show_engine(machine: Machine, lines: int, *, follow: bool, title: bool) -> None:
-    from pymachine.machine.operations.logs import engine_log
-
     if not machine.driver().features.provisions:
         raise MachineError(f'Machine "{machine.name}" has no host whose journal could be read')
     if title:
         click.echo("\n==> engine <==")
     try:
-        for line in engine_log(machine, lines, follow=follow):
+        for line in current().client.engine_log(machine, lines=lines, follow=follow):
             sys.stdout.write(f"{line}\n")
             sys.stdout.flush()
     except KeyboardInterrupt:

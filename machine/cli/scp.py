@@ -20,14 +20,9 @@ def scp(ctx: click.Context, places: tuple[str, ...], recursive: bool, delta: boo
 
     The exit status is that of scp(1) or rsync(1).
     """
-    from pymachine.machine.operations.copy import copy
-    from pymachine.machine.operations.places import parse_place
-
     if len(places) != 2:
         click.echo(ctx.get_help())
         raise MachineError("Error: Improper number of arguments")
-    store = current().store
-    source, target = (parse_place(text, store.names().__contains__) for text in places)
-    status = copy(store, source, target, recursive=recursive, delta=delta, quiet=quiet)
+    status = current().client.copy(*places, recursive=recursive, delta=delta, quiet=quiet)
     if status:
         raise SystemExit(status)

@@ -6,6 +6,7 @@ import click
 
 from pymachine.machine.cli.command import SETTINGS, Command
 from pymachine.machine.cli.invocation import current
+from pymachine.machine.events import relay
 
 
 @click.command("set", cls=Command, context_settings=SETTINGS)
@@ -16,11 +17,7 @@ from pymachine.machine.cli.invocation import current
 @click.argument("name")
 def set_(name: str, cpus: int | None, memory: str, disk: str, instance_type: str) -> None:
     """Give machine NAME another size; CPUs and memory change when it starts next."""
-    from pymachine.machine.operations.powers import change_type, resize
-
     with current().progress() as report:
-        if instance_type:
-            change_type(current().one((name,)), instance_type, report)
-            if not (cpus or memory or disk):
-                return
-        resize(current().one((name,)), report, cpus=cpus or 0, memory=memory, disk=disk)
+        current().client.resize(
+            name, cpus=cpus or 0, memory=memory, disk=disk, instance_type=instance_type, on_event=relay(report)
+        )

@@ -11,6 +11,7 @@ from pymachine.machine.cli.command import SETTINGS, Command
 from pymachine.machine.cli.formats import format_option, write_json
 from pymachine.machine.cli.invocation import current
 from pymachine.machine.cli.lifecycle import TIMEOUT_FLAG
+from pymachine.machine.events import relay
 
 
 @click.group(context_settings=SETTINGS)
@@ -28,10 +29,8 @@ NAME = click.argument("name", metavar="SNAPSHOT")
 @NAME
 def create(machine: str, name: str, timeout: float) -> None:
     """Keep the state of MACHINE as SNAPSHOT; of a running one with its memory."""
-    from pymachine.machine.operations.powers import create_snapshot
-
     with current().progress() as report:
-        create_snapshot(current().one((machine,)), name, report, timeout=timeout)
+        current().client.create_snapshot(machine, name, timeout=timeout, on_event=relay(report))
 
 
 @snapshot.command(cls=Command, context_settings=SETTINGS)
@@ -39,10 +38,9 @@ def create(machine: str, name: str, timeout: float) -> None:
 @MACHINE
 def ls(machine: str, format_: str) -> None:
     """List the snapshots of MACHINE."""
-    from pymachine.machine.operations.powers import snapshots
     from pymachine.machine.output.table import table
 
-    found = snapshots(current().one((machine,)))
+    found = current().client.snapshots(machine)
     if format_ == "json":
         return write_json([{key.capitalize(): value for key, value in dataclasses.asdict(s).items()} for s in found])
     rows = [(s.name, s.created, "yes" if s.running else "no") for s in found]
@@ -55,10 +53,8 @@ def ls(machine: str, format_: str) -> None:
 @NAME
 def restore(machine: str, name: str, timeout: float) -> None:
     """Bring back the state that was kept as SNAPSHOT; what came after it is lost."""
-    from pymachine.machine.operations.powers import restore_snapshot
-
     with current().progress() as report:
-        restore_snapshot(current().one((machine,)), name, report, timeout=timeout)
+        current().client.restore_snapshot(machine, name, timeout=timeout, on_event=relay(report))
 
 
 @snapshot.command(cls=Command, context_settings=SETTINGS)
@@ -67,7 +63,5 @@ def restore(machine: str, name: str, timeout: float) -> None:
 @NAME
 def rm(machine: str, name: str, timeout: float) -> None:
     """Forget SNAPSHOT; the machine stays as it is."""
-    from pymachine.machine.operations.powers import remove_snapshot
-
     with current().progress() as report:
-        remove_snapshot(current().one((machine,)), name, report, timeout=timeout)
+        current().client.remove_snapshot(machine, name, timeout=timeout, on_event=relay(report))

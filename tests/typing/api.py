@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Any, assert_type
 
 from pymachine import (
@@ -18,7 +19,9 @@ from pymachine import (
     Warned,
     follow,
 )
+from pymachine.drivers.base import Snapshot
 from pymachine.machine.bundle.connection import Connection
+from pymachine.machine.context.dockerstore import DockerContext
 from pymachine.machine.fleet.plan import Plan
 from pymachine.machine.operations.create import Request
 from pymachine.machine.operations.dockermachine import Import
@@ -82,6 +85,21 @@ def moves(client: Client) -> None:
     assert_type(client.doctor("local", "none"), list[Area])
 
 
+def hosts(client: Client, machine: Machine) -> None:
+    client.resize(machine, cpus=2, memory="1g", disk="20g", instance_type="t3.small", on_event=show)
+    assert_type(client.clone("web", "copy", timeout=60, on_event=show), Machine)
+    assert_type(client.snapshots("web"), Sequence[Snapshot])
+    for keeping in (client.create_snapshot, client.restore_snapshot, client.remove_snapshot):
+        keeping(machine, "before", timeout=60, on_event=show)
+    assert_type(client.use(machine, way="ssh"), DockerContext)
+    assert_type(client.create_context("web"), DockerContext)
+    assert_type(client.unuse(), str)
+    client.remove_context("web")
+    assert_type(client.copy("x", "web:/x", recursive=True, quiet=True), int)
+    assert_type(client.work_log("web", lines=3), Sequence[str])
+    assert_type(client.engine_log(machine, follow=True), Iterator[str])
+
+
 def follows(client: Client) -> Machine:
     progress = follow(client.create, "web", "none", options={"url": "tcp://192.0.2.1:2376"})
     assert_type(progress, Progress[Machine])
@@ -94,6 +112,7 @@ def refused(client: Client) -> None:
     client.create("web", cpus=2)  # type: ignore[call-arg]
     client.get(1)  # type: ignore[arg-type]
     follow(client.start, "web", timout=1)  # type: ignore[call-arg]
+    client.use("web", way="telnet")  # type: ignore[arg-type]
 
 
 def fails(client: Client) -> str:
