@@ -14,7 +14,7 @@ from pymachine.machine.cli.driverflags import DEFAULT_DRIVER, chosen_driver, fla
 from pymachine.machine.cli.errors import Interrupted
 from pymachine.machine.cli.invocation import Invocation, current
 from pymachine.machine.config import SWARM_NOTICE, EngineOptions, SwarmOptions
-from pymachine.machine.errors import InvalidOption, MachineError
+from pymachine.machine.errors import InvalidOption, MachineError, UsageError
 from pymachine.machine.events import relay
 from pymachine.machine.fleetclient import MAX_PARALLEL
 
@@ -29,9 +29,17 @@ class CreateCommand(Command):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Take in the driver's flags, then parse."""
+        driver = chosen_driver(args, os.environ)
         common = [param for param in self.params if isinstance(param, click.Argument) or _is_common(param)]
-        self.params = sorted(common + flags(chosen_driver(args, os.environ)), key=_order)
-        return super().parse_args(ctx, args)
+        self.params = sorted(common + flags(driver), key=_order)
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            raise UsageError(
+                error.format_message(),
+                hint=f'Driver "{driver}" has no such flag; another driver is chosen by -d. '
+                f"See '{ctx.command_path} -d {driver} --help'.",
+            ) from error
 
 
 def _is_common(param: click.Parameter) -> bool:

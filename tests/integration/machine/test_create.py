@@ -83,6 +83,15 @@ def test_a_create_that_is_refused(program: Program, args: tuple[str, ...], code:
     assert not (program.store / "machines" / "a").exists()
 
 
+def test_a_flag_of_another_driver(program: Program) -> None:
+    done = program.run(*CREATE, "--virtualbox-memory", "2048", "x")
+
+    assert (done.returncode, done.stdout) == (2, "")
+    line, remedy = done.stderr.splitlines()
+    assert line.startswith("No such option '--virtualbox-memory'.")
+    assert remedy.startswith('Driver "none" has no such flag; another driver is chosen by -d. ')
+
+
 def test_an_unknown_driver(program: Program) -> None:
     done = program.run("create", "-d", "bogus", "x")
 
