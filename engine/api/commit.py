@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
-from pymachine.dockerapi.errors import Conflict, InvalidArgument
+from pymachine.dockerapi.errors import InvalidArgument
 from pymachine.dockerapi.messages import Answer, Request, json_response
 from pymachine.dockerapi.routing import Route
 from pymachine.engine.containers.model import Container
 from pymachine.engine.containers.service import Containers
-from pymachine.engine.containers.state import Status
 from pymachine.engine.images.reference import Reference, parse
 from pymachine.engine.images.service import ImageService
 
@@ -29,7 +26,7 @@ def commit_routes(containers: Containers, images: ImageService) -> list[Route]:
         query, body = request.query, await request.json_object()
         container = containers.get(query.text("container"))
         target = _target(query.text("repo"), query.text("tag"))
-        async with _still(containers, container, wanted=query.flag("pause", default=True)):
+        async with containers.control.holding(container, wanted=query.flag("pause", default=True)):
             image = await images.commit(
                 container.id,
                 container.image,
@@ -58,19 +55,3 @@ def _target(repository: str, tag: str) -> Reference | None:
     if reference.digest:
         raise InvalidArgument("cannot commit to a digest reference")
     return reference.with_default_tag()
-
-
-@asynccontextmanager
-async def _still(containers: Containers, container: Container, *, wanted: bool) -> AsyncIterator[None]:
-    """Hold the container's processes while the block runs, so that what is read belongs together."""
-    held = wanted and container.state.status is Status.RUNNING
-    if held:
-        await containers.control.pause(container)
-    try:
-        yield
-    finally:
-        if held and container.state.paused:
-            try:
-                await containers.control.unpause(container)
-            except Conflict:
-                pass  # it was killed meanwhile

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from pymachine.dockerapi.errors import Conflict, EngineError, NotModified
 from pymachine.engine.containers.context import Context
@@ -119,6 +121,28 @@ class Control:
             if container.state.status is not Status.PAUSED:
                 raise Conflict(f"container {container.id} is not paused")
             await self._wake(container)
+
+    @asynccontextmanager
+    async def holding(self, container: Container, *, wanted: bool) -> AsyncIterator[None]:
+        """Hold the processes while the block runs, so that what is read belongs together; if *wanted* and not paused.
+
+        That it is we who hold them is written first: the successor of a killed daemon lets them go on.
+        """
+        if not wanted or container.state.status is not Status.RUNNING:
+            yield
+            return
+        container.held = True
+        try:
+            self._context.record(container)
+            await self.pause(container)
+            yield
+        finally:
+            container.held = False
+            if container.state.paused:
+                try:
+                    await self.unpause(container)
+                except Conflict:
+                    pass  # it was killed meanwhile
 
     async def remove(self, container: Container, *, force: bool, volumes: bool) -> None:
         """Remove; a running container only by *force*."""

@@ -82,6 +82,8 @@ class Container:
     sandbox: Sandbox | None = None
     half_made: bool = False
     """Its creation has not been finished: a daemon that reads this in a document removes it."""
+    held: bool = False
+    """Paused by the daemon for a while, and not by its user."""
     volumes_go: bool = False
     """It is being removed together with its anonymous volumes."""
 
@@ -144,7 +146,7 @@ _KEPT = (
 )  # fmt: skip
 
 
-_RARE = ("half_made", "volumes_go")
+_RARE = ("half_made", "held", "volumes_go")
 """Kept only where they are true."""
 
 
@@ -172,15 +174,17 @@ def from_document(document: Any) -> Container:
         shapes.require("host_config", document["host_config"], shapes.HOST_CONFIG)
         state = dict(document["state"])
         state["status"] = Status(state["status"])
-        return Container(
+        container = Container(
             **{name: document[name] for name in _KEPT},
             state=State(**state),
             mounts=[MountPoint(**mount) for mount in document["mounts"]],
             sandbox=sandbox_from(document["sandbox"]),
-            **{name: bool(document.get(name)) for name in _RARE},
         )
     except (KeyError, TypeError) as error:
         raise ValueError(f"not a container document: {error}") from error
+    for name in _RARE:
+        setattr(container, name, bool(document.get(name)))
+    return container
 
 
 def sandbox_from(value: dict[str, Any] | None) -> Sandbox | None:

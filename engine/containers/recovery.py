@@ -83,10 +83,26 @@ class Recovery:
         if not container.state.running:
             container.state.started(found.pid, found.started_at)
         container.state.pid = found.pid
+        if found.paused is not None and found.paused is not container.state.paused:
+            # The daemon died between the deed and its record.
+            container.state.to(Status.PAUSED if found.paused else Status.RUNNING)
+        if container.held:
+            await self._let_go(container, found)
         self._context.record(container)
         # Its end is listened for once the network is up, which then takes its address back.
         container.handle = found
         self._running.append((container, found))
+
+    async def _let_go(self, container: Container, handle: ContainerHandle) -> None:
+        """Let a container go on that the old daemon held when it died."""
+        container.held = False
+        if not container.state.paused:
+            return
+        try:
+            await handle.resume()
+            container.state.to(Status.RUNNING)
+        except OSError as error:
+            _log.error("container %s stays paused: %s", container.id[:12], error.strerror or error)
 
     async def _reconnect(self, container: Container, bundle: str) -> ContainerHandle | ExitStatus:
         """As the runtime says; one container's trouble keeps neither the others nor the daemon from starting."""

@@ -142,7 +142,7 @@ def check(part: str, value: Any, fields: dict[str, Kind], problems: Problems) ->
     if not isinstance(value, dict):
         problems.add(f"{part} must be an object")
         return {}
-    kept = {}
+    kept: dict[str, Any] = {}
     for name, item in value.items():
         kind = fields.get(name)
         if item is None:

@@ -62,6 +62,8 @@ class ContainerHandle(Protocol):
     pid: int
     """Of the first process, in the daemon's pid namespace."""
     started_at: float
+    paused: bool | None
+    """Whether it was paused when `Runtime.reconnect` found it; ``None`` where that is not known."""
 
     async def wait(self) -> ExitStatus:
         """The exit status, once there is one. Never raises for a lost shim: that ends as code 137."""

@@ -131,6 +131,7 @@ class ShimRuntime:
             return await leftovers.clear(bundle)
         found = handle.ShimHandle(connection, bundle, leftovers.cgroup_of(bundle), self._filters, pid=state["pid"])
         found.is_running(state["started_at"])
+        found.paused = state.get("paused")
         return found
 
     async def close(self) -> None:

@@ -58,6 +58,7 @@ class ShimHandle:
         pid: int,
     ) -> None:
         self.pid, self.started_at = pid, 0.0
+        self.paused: bool | None = None
         self._connection, self._bundle, self._cgroup, self._filters = connection, bundle, cgroup, filters
         self._ids = itertools.count(1)
         self._answers: dict[int, asyncio.Future[dict[str, Any]]] = {}

@@ -276,7 +276,7 @@ class Shim:
         self._execs[added.pid] = added
 
     def _state(self, message: dict[str, Any]) -> dict[str, Any]:
-        return {"pid": self._pid, "started_at": self._started_at, "exit": self._exit}
+        return {"pid": self._pid, "started_at": self._started_at, "exit": self._exit, "paused": self._paused}
 
     def _go(self, message: dict[str, Any]) -> None:
         self._channel.go()

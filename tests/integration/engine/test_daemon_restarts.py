@@ -160,20 +160,30 @@ def test_what_the_killed_daemon_had_not_written_yet(own_engine: EngineProcess) -
     started = engine.docker("run", "-d", "--name", "started", "busybox", "sleep", "1000").strip()
     removed = engine.docker("create", "--name", "removed", "-v", "/anonymous", "busybox", "true").strip()
     pid = inspect(engine, "started")["State"]["Pid"]
+    frozen, held = (engine.docker("run", "-d", "--name", n, "busybox", "sleep", "1000").strip() for n in ("frz", "hld"))
+    engine.docker("pause", "frz", "hld")
     engine.stop(signal.SIGKILL)
-    for container, status in ((started, "created"), (removed, "removing")):
-        document = engine.folder / "data" / "containers" / container / "config.json"
-        content = json.loads(document.read_text())
-        content["state"].update(status=status, pid=0, started_at=0.0)
-        content["volumes_go"] = container == removed  # rm -v
-        document.write_text(json.dumps(content))
+    unstarted = {"pid": 0, "started_at": 0.0}
+    _amend(engine, started, {"status": "created", **unstarted})
+    _amend(engine, removed, {"status": "removing", **unstarted}, volumes_go=True)  # rm -v
+    _amend(engine, frozen, {"status": "running"})
+    _amend(engine, held, {"status": "paused"}, held=True)  # while its changes were committed
     engine.start()
     state = inspect(engine, "started")["State"]
     assert (state["Running"], state["Pid"]) == (True, pid)
     assert engine.docker("exec", "started", "echo", "in") == "in\n"
     eventually(lambda: not (engine.folder / "data" / "containers" / removed).exists())
+    assert [inspect(engine, name)["State"]["Paused"] for name in ("frz", "hld")] == [True, False]
+    assert engine.docker("exec", "hld", "echo", "on") == "on\n"
     assert engine.run("inspect", "removed").returncode == 1
     assert engine.docker("volume", "ls", "-q") == ""
+
+
+def _amend(engine: EngineProcess, container: str, state: dict[str, object], **more: object) -> None:
+    document = engine.folder / "data" / "containers" / container / "config.json"
+    content = json.loads(document.read_text())
+    content["state"].update(state)
+    document.write_text(json.dumps({**content, **more}))
 
 
 def test_a_computer_that_was_switched_off(own_engine: EngineProcess) -> None:

@@ -135,7 +135,7 @@ def test_volumes_from(engine: EngineProcess) -> None:
     engine.docker("rm", "-v", "owner")
     for option in ("--volumes-from=nobody", "--net=container:nobody", "--pid=container:nobody", "--link=nobody:x"):
         # Not "not found", which the CLI would take for a missing image, and pull.
-        refused = engine.run("create", option, "busybox")
+        refused = engine.run("create", option, "busybox", "true")
         assert refused.stderr == "Error response from daemon: No such container: nobody\n"
 
 
