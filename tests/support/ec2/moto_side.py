@@ -19,8 +19,15 @@ hosts: dict[str, str] = {}
 
 
 def quicken() -> None:
-    """Have moto find a thing's tags by its id; it tries the tags of all things in turn."""
+    """Have moto find a thing's tags by its id, for it tries the tags of all things in turn; and once what it finds out
+    anew for each call, which takes a third of its time: the names of its own methods and modules."""
+    from moto import backends
+    from moto.core import responses
     from moto.ec2.models.tags import TagBackend
+
+    modules = tuple(backends.list_of_moto_modules())
+    backends.list_of_moto_modules = lambda: modules
+    responses.method_names_from_class = functools.cache(responses.method_names_from_class)
 
     slow = TagBackend.describe_tags
 

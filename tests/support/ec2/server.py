@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import os
 import signal
 import socket
 import sys
@@ -176,6 +177,7 @@ def main() -> None:
             from support.ec2 import hosts
 
             hosts.remove_all()
+        os._exit(0)  # moto's many objects need not be taken apart
 
 
 if __name__ == "__main__":
