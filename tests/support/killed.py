@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Collection
 from typing import Any
 
-FEW = {"os.remove": 20, "os.rmdir": 10, "upper.new": 5, "/sys/fs/cgroup/": 5, "socket.connect": 3}
+FEW = {"os.remove": 100, "os.rmdir": 40, "upper.new": 5, "/sys/fs/cgroup/": 5, "socket.connect": 3}
 """Of what happens many times in a row only every so many-th counts: by event or a part of its name."""
 _CHANGING = re.compile(r"[0-9a-f]{8,}|(?<=[-./])(tmp)?[a-z0-9_]{8}(?=/|$)|\d+")
 """Ids, names of temporary files, numbers."""

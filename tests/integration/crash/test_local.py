@@ -29,8 +29,8 @@ def program() -> Iterator[Program]:
 
 def test_a_create_killed_at_every_point_in_turn_is_one_good_machine(program: Program) -> None:
     """The same create again and again, each time killed one point later: among the points are every entry in the
-    journal, every write to the store, and every command on the host, before and while it runs. Then the same for
-    rm."""
+    journal, every write to the store, and every command on the host, before and while it runs. Then a create after half
+    a rm, and the same for rm."""
     points: list[str] = []
     ids: set[str] = set()
     for done in again_and_again(lambda seen: attempt(program, 0, "create", "m", seen=seen)):
@@ -46,6 +46,12 @@ def test_a_create_killed_at_every_point_in_turn_is_one_good_machine(program: Pro
     assert (row["State"], row["Error"]) == ("Running", "")
     assert program.ok("ssh", "m", "systemctl is-active pyengine").strip() == "active"
     assert program.ok("ssh", "m", "ls -A /opt/pymachine/releases | wc -l").strip() == "1"
+
+    done = attempt(program, 1, "rm", "-y", "m", only="subprocess.Popen")
+    assert "removing" in (program.store / "machines/m/record.json").read_text(), done
+    assert "Finishing the removal" in attempt(program, 0, "create", "m").output
+    assert len(hosts(program)) == len(machine_ids(program)) == 1
+    assert machine_ids(program) != ids
 
     for done in again_and_again(lambda seen: attempt(program, 0, "rm", "-y", "m", seen=seen)):
         if not (program.store / "machines/m/record.json").exists():

@@ -39,8 +39,8 @@ def engine_other_than(host: Host, pid: str) -> str:
 
 
 def test_the_engine_is_a_service_of_openrc(host: Host, program: Program, tmp_path: Path) -> None:
-    """Whatever is done to it, by us, by its supervisor and by the owner, a container does not notice; and both are there
-    again after a reboot."""
+    """Whatever is done to it, by us, by its supervisor and by the owner, a container does not notice; both come back
+    after a reboot."""
     assert host.run("cat /proc/1/comm; readlink /proc/$$/exe") == "init\n/usr/bin/busybox"
     program.ok("create", *host.flags, "alpine")
     assert "pyengine | default" in host.run("rc-update show default")
