@@ -160,14 +160,14 @@ def test_what_the_killed_daemon_had_not_written_yet(own_engine: EngineProcess) -
     started = engine.docker("run", "-d", "--name", "started", "busybox", "sleep", "1000").strip()
     removed = engine.docker("create", "--name", "removed", "-v", "/anonymous", "busybox", "true").strip()
     pid = inspect(engine, "started")["State"]["Pid"]
-    frozen, held = (engine.docker("run", "-d", "--name", n, "busybox", "sleep", "1000").strip() for n in ("frz", "hld"))
+    frozen, kept = (engine.docker("run", "-d", "--name", n, "busybox", "sleep", "1000").strip() for n in ("frz", "hld"))
     engine.docker("pause", "frz", "hld")
     engine.stop(signal.SIGKILL)
     unstarted = {"pid": 0, "started_at": 0.0}
     _amend(engine, started, {"status": "created", **unstarted})
     _amend(engine, removed, {"status": "removing", **unstarted}, volumes_go=True)  # rm -v
     _amend(engine, frozen, {"status": "running"})
-    _amend(engine, held, {"status": "paused"}, held=True)  # while its changes were committed
+    _amend(engine, kept, {"status": "paused"}, held=True)  # while its changes were committed
     engine.start()
     state = inspect(engine, "started")["State"]
     assert (state["Running"], state["Pid"]) == (True, pid)

@@ -17,4 +17,6 @@ def test_it_has_every_limit_and_namespace() -> None:
 
 def test_its_exec_has_all_of_a_process() -> None:
     """But the seccomp profile, which the daemon sends as a program of its own."""
-    assert set(rehearsal._EXEC["process"]) == {field.name for field in fields(Process)} - {"seccomp"}
+    process = rehearsal._EXEC["process"]
+    assert isinstance(process, dict)
+    assert set(process) == {field.name for field in fields(Process)} - {"seccomp"}
