@@ -41,6 +41,8 @@ class LibvirtHost:
     folder: Path
     namespace: Namespace
     processes: list[subprocess.Popen[bytes]]
+    known: Path
+    """Where `KNOWN` is kept for its user of QEMU, whose rights are a part of it."""
 
     @property
     def socket(self) -> Path:
@@ -72,12 +74,12 @@ def libvirt_host(user: str = "root") -> Iterator[LibvirtHost]:
     folder = Path(tempfile.mkdtemp(prefix="pymachine-libvirt-", dir="/var/tmp"))
     subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=0755", "pymachine-test", folder], check=True)
     subprocess.run(["mount", "--make-shared", folder], check=True)  # the daemons see what tests mount below it
-    host = LibvirtHost(folder, Namespace(), [])
+    host = LibvirtHost(folder, Namespace(), [], KNOWN / user)
     try:
         for name in (*OVERLAID, "cgroup", "sockets", "pool"):
             (folder / name.strip("/")).mkdir(parents=True)
-        if KNOWN.is_dir():
-            shutil.copytree(KNOWN, folder / CAPABILITIES)
+        if host.known.is_dir():
+            shutil.copytree(host.known, folder / CAPABILITIES)
         (folder / "etc/libvirt/qemu.conf").write_text(f'user = "{user}"\ngroup = "{user}"\n{QEMU_CONF}')
         (folder / "libvirtd.conf").write_text(
             f'unix_sock_dir = "{folder}/sockets"\nauth_unix_rw = "none"\nauth_unix_ro = "none"\nlog_level = 3\n'
@@ -136,11 +138,11 @@ def _end(host: LibvirtHost) -> None:
     for pid in members(namespaces):
         os.kill(pid, signal.SIGKILL)
     host.namespace.close()
-    if not KNOWN.is_dir() and (host.folder / CAPABILITIES).is_dir():
-        half = KNOWN.with_name(f"{KNOWN.name}.{os.getpid()}")
+    if not host.known.is_dir() and (host.folder / CAPABILITIES).is_dir():
+        half = host.known.with_name(f"{host.known.name}.{os.getpid()}")
         shutil.copytree(host.folder / CAPABILITIES, half)
         with contextlib.suppress(OSError):  # another process of tests was quicker
-            half.rename(KNOWN)
+            half.rename(host.known)
         shutil.rmtree(half, ignore_errors=True)
     forget(host.folder)
 

@@ -36,7 +36,7 @@ class Machine:
     """A machine of one test; every operation is done by a new driver, as by a new command."""
 
     def __init__(self, directory: Path, options: Options, name: str = "tiny") -> None:
-        self.bench = Workbench(directory, name=name, timeout=120)
+        self.bench = Workbench(directory, name=name, timeout=900)
         self.options = options
 
     @property
@@ -109,7 +109,7 @@ resources = {}
 options = Options(uri="qemu:///session", image=image, domain_type="qemu", cpus=1, memory="256m", disk="1g")
 told = lambda line: None
 driver = lambda: LibvirtDriver(
-    options, Context(machine_id, "tiny", "", Path(place), resources, lambda: None, NoJournal(), told, timeout=120)
+    options, Context(machine_id, "tiny", "", Path(place), resources, lambda: None, NoJournal(), told, timeout=900)
 )
 try:
     driver().pre_create_check()

@@ -19,7 +19,7 @@ from support.libvirthost import LibvirtHost
 class TestLibvirt(DriverContract):
     """Real domains, booted by software emulation."""
 
-    timeout = 90.0
+    timeout = 900.0
 
     @pytest.fixture(autouse=True)
     def _outside(self, libvirt_system: LibvirtHost, tiny_image: str, own_library: Path) -> None:

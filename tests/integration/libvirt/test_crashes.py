@@ -47,7 +47,7 @@ class Lab:
 
     def bench(self, name: str) -> Workbench:
         place = tempfile.mkdtemp(prefix=re.sub(r"\W+", "-", name), dir=self.place)
-        return Workbench(Path(place), name="crash", timeout=120)
+        return Workbench(Path(place), name="crash", timeout=900)
 
     def run(self, bench: Workbench, verb: str, stop: Any, **changes: Any) -> Attempt:
         return attempt(bench, replace(self.options, **changes), verb, stop, bench.directory / "moments")
