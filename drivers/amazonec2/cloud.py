@@ -119,17 +119,20 @@ class Cloud:
         found = region or options.region or _default_region(options.profile)
         return cls(Account(options.profile, options.role, found, options.endpoint), patience)
 
-    def call(
-        self, action: str, /, *, eventually: Collection[str] = (), repeatable: bool = True, **parameters: Any
-    ) -> dict[str, Any]:
-        """One API action such as ``RunInstances`` or ``ssm:GetParameter``; retried while throttled.
+    def call(self, action: str, /, *, eventually: Collection[str] = (), **parameters: Any) -> dict[str, Any]:
+        """One API action such as ``RunInstances`` or ``ssm:GetParameter``; retried while throttled, or without answer.
 
-        Errors with a code of *eventually* are retried for a minute. What has no answer is asked again, unless it is
-        not *repeatable*: unlike calls with a client token, or for a thing with a name, it would make a second one.
-        Raises `Refused` with AWS's code, `NoAnswer`, and `MissingRequirement` when there are no credentials.
+        Errors with a code of *eventually* are retried for a minute. Raises `Refused` with AWS's code, `NoAnswer`, and
+        `MissingRequirement` when there are no credentials.
         """
         service, _, name = action.rpartition(":")
-        return self._retried(service or "ec2", name, parameters, frozenset(eventually), repeatable=repeatable)
+        return self._retried(service or "ec2", name, parameters, frozenset(eventually), repeatable=True)
+
+    def call_once(self, action: str, /, **parameters: Any) -> dict[str, Any]:
+        """The same, but `NoAnswer` when there is none: for what has neither client token nor name, so that a call that
+        is repeated would make a second one."""
+        service, _, name = action.rpartition(":")
+        return self._retried(service or "ec2", name, parameters, frozenset(), repeatable=False)
 
     def pages(self, action: str, key: str, /, **parameters: Any) -> Iterator[Any]:
         """The items of a ``Describe…`` action, page by page."""

@@ -85,7 +85,7 @@ def _allocate(cloud: Cloud, context: Context, plan: Plan) -> dict[str, Any]:
     attempt = 0
     while True:
         try:
-            return cloud.call("AllocateAddress", repeatable=False, Domain="vpc", TagSpecifications=tagged)
+            return cloud.call_once("AllocateAddress", Domain="vpc", TagSpecifications=tagged)
         except NoAnswer as error:
             found = settled(lambda: _allocated(cloud, context.machine_id), cloud.patience, FOUND_SECONDS)
             if found:
