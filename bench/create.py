@@ -42,7 +42,7 @@ def _create(folder: Path, name: str) -> list[tuple[str, float]]:
             for line in process.stdout:
                 seen.append((re.sub(rf"\b{re.escape(name)}\b", "NAME", line.strip()), perf_counter() - start))
         if process.returncode != 0:
-            raise SystemExit(f"bench: create failed: {seen[-1][0] if seen else ''}")
+            raise SystemExit("bench: create failed: " + "\n".join(line for line, _ in seen[-3:]))
         exports = subprocess.run([PYMACHINE, "env", "--shell", "bash", name], env=env, capture_output=True, text=True)
         pairs = re.findall(r'^export (\w+)="(.*)"$', exports.stdout, re.MULTILINE)
         subprocess.run(["docker", "ps"], env={**env, **dict(pairs)}, check=True, capture_output=True)
