@@ -139,7 +139,7 @@ def test_the_session(tiny_image: str) -> None:
                     shutil.copy(file.locate(), libraries / file)
         user.env = {"XDG_RUNTIME_DIR": str(runtime), "PYTHONPATH": str(libraries)}
         try:
-            done = user.run(user.python, "-c", SESSION, str(user.home), tiny_image, str(uuid.uuid4()))
+            done = user.run(user.python, "-c", SESSION, str(user.home), tiny_image, str(uuid.uuid4()), timeout=900)
         finally:
             _end_session(runtime)
     assert done.returncode == 0, done.stderr

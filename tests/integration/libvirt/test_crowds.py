@@ -11,22 +11,11 @@ from collections.abc import Iterator
 import pytest
 
 from pymachine.drivers.libvirt.connection import connect
+from support.baredriver import install_bare_driver
 from support.libvirthost import LibvirtHost
 from support.program import Program
 
 pytestmark = [pytest.mark.root, pytest.mark.slow]
-DRIVER = '''
-from pymachine.drivers.base import Features
-from pymachine.drivers.libvirt import LibvirtDriver
-
-
-class BareDriver(LibvirtDriver):
-    """Machines of the libvirt driver that nobody provisions."""
-
-    name = "bare"
-    description = "libvirt, without an engine"
-    features = Features(provisions=False)
-'''
 BOOT = 900.0
 RUNNING = 1
 """``VIR_DOMAIN_RUNNING``: its guest has begun to boot."""
@@ -37,18 +26,13 @@ NUMBER, AT_ONCE, CLONES = 5, 2, 10
 def program(
     libvirt_system: LibvirtHost, tiny_image: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Program]:
-    """With a driver like libvirt's, as a package of somebody else's would bring it."""
+    """With a driver like libvirt's."""
     place = tmp_path_factory.mktemp("crowds")
-    (place / "bare.py").write_text(DRIVER)
-    facts = place / "bare-1.0.dist-info"
-    facts.mkdir()
-    (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: bare\nVersion: 1.0\n")
-    (facts / "entry_points.txt").write_text("[pymachine.drivers]\nbare = bare:BareDriver\n")
     settings = {"IMAGE": tiny_image, "DOMAIN_TYPE": "qemu", "CPUS": "1", "MEMORY": "256m", "DISK": "1g"}
     settings |= {"POOL": "crowds", "POOL_PATH": f"{libvirt_system.pool}/crowds", "DEFAULT_URI": libvirt_system.uri}
     env = {f"LIBVIRT_{name}": value for name, value in settings.items()}
-    library = {"PYMACHINE_VM_IMAGE_ROOT": str(place / "vm-images"), "PYTHONPATH": str(place), "MACHINE_DRIVER": "bare"}
-    made = Program(place / "store", env | library)
+    env["PYMACHINE_VM_IMAGE_ROOT"] = str(place / "vm-images")
+    made = Program(place / "store", env | install_bare_driver(place))
     yield made
     names = made.run("ls", "-q").stdout.split()
     if names:
