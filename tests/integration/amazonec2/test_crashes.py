@@ -20,7 +20,7 @@ from support.ec2.lab import Lab
 from support.ec2.machines import Machine, living
 
 pytestmark = [pytest.mark.root, pytest.mark.slow]
-EC2_AS_IT_IS: dict[str, Any] = {"absent_reads": 3, "slow_states": 1}
+EC2_AS_IT_IS: dict[str, Any] = {"absent_reads": 2, "slow_states": 1}
 CREATE = {"RunInstances", "ImportKeyPair", "CreateSecurityGroup", "AuthorizeSecurityGroupIngress"}
 STEPS = {"ImportKeyPair": "create.key", "CreateSecurityGroup": "create.group", "RunInstances": "create.launch",
          "AllocateAddress": "create.address"}  # fmt: skip

@@ -24,7 +24,7 @@ from support.localmachine import LocalMachine
 
 USER = "ubuntu"
 PUSHED_SECONDS = 60.0
-REBOOT_DELAY = 3.0
+REBOOT_DELAY = 1.5
 """Seconds from the answer to the reboot: who asks at once still meets the old system."""
 _machines: dict[str, LocalMachine] = {}
 _numbers = itertools.count(200)
