@@ -165,4 +165,7 @@ def disk_here(place: str, options: Options, least: int) -> Iterator[MachineError
         place = os.path.dirname(place)
     found = os.statvfs(place)
     if (free := found.f_bavail * found.f_frsize) < least:
-        yield MissingRequirement(f"only {free // MIB} MiB are free in {place}; {least // MIB} MiB are needed")
+        yield MissingRequirement(
+            f"only {free // MIB} MiB are free in {place}; {least // MIB} MiB are needed",
+            hint="free some, or name a pool elsewhere: --libvirt-pool NAME --libvirt-pool-path FOLDER",
+        )

@@ -212,6 +212,21 @@ def test_an_address_that_cannot_be_kept_is_refused_before_anything_is_made(optio
         checks.check(replace(options, network=("network:default,address=2001:db8::1/64",)))
 
 
+def test_a_card_of_another_domain_is_refused(options: Options, connection: Any, tmp_path: Path) -> None:
+    mac = "52:54:00:aa:bb:01"
+    card = f"<interface type='network'><source network='default'/><mac address='{mac}'/></interface>"
+    text = (
+        f"<domain type='qemu'><name>other</name><memory>1024</memory><os><type>hvm</type></os><devices>{card}</devices>"
+    )
+    other = connection.defineXML(f"{text}</domain>")
+    try:
+        assert f'mac={mac} is the card of the domain "other"' in str(
+            why(options, tmp_path, network=(f"network:default,mac={mac}",))
+        )
+    finally:
+        other.undefine()
+
+
 def test_a_pool_that_is_no_folder_and_one_that_is_full(
     options: Options, connection: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -227,9 +242,9 @@ def test_a_pool_that_is_no_folder_and_one_that_is_full(
     small.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "pymachine-test", small], check=True)
     try:
-        assert f"only 64 MiB are free in {small}" in str(
-            why(options, tmp_path, pool="tight", pool_path=f"{small}/pool")
-        )
+        full = why(options, tmp_path, pool="tight", pool_path=f"{small}/pool")
+        assert f"only 64 MiB are free in {small}" in str(full)
+        assert "--libvirt-pool-path" in full.hint
     finally:
         subprocess.run(["umount", small], check=True)
 
