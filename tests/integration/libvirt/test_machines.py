@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from pymachine.drivers.libvirt.boot import speaks_ssh
 from support.busybox import rootfs_tar
 from support.libvirthost import LibvirtHost
 from support.program import Program, environment
@@ -20,6 +21,7 @@ from support.program import Program, environment
 pytestmark = [pytest.mark.root, pytest.mark.slow]
 BOOT = 1800.0
 """Seconds; emulated, on a computer that does other things too."""
+BRIDGE, HERE, STATIC = "pymtestbr1", "203.0.113.1/24", "203.0.113.9/24"
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +36,11 @@ def vm(libvirt_system: LibvirtHost, debian_image: str) -> Iterator[Program]:
     env["LIBVIRT_DEFAULT_URI"] = libvirt_system.uri
     program = Program(place / "store", env)
     try:
-        program.ok("create", "--timeout", str(BOOT), "vm", timeout=BOOT)
+        for command in (f"link add {BRIDGE} type bridge", f"address add {HERE} dev {BRIDGE}", f"link set {BRIDGE} up"):
+            subprocess.run(["ip", *command.split()], check=True)
+        cards = ("network:default", f"bridge:{BRIDGE},address={STATIC}")
+        flags = [word for card in cards for word in ("--libvirt-network", card)]
+        program.ok("create", "--timeout", str(BOOT), *flags, "vm", timeout=BOOT)
         yield program
         program.ok("rm", "-y", *program.ok("ls", "-q").split())
         left = [path.name for path in (libvirt_system.pool / "whole").iterdir()]
@@ -46,6 +52,7 @@ def vm(libvirt_system: LibvirtHost, debian_image: str) -> Iterator[Program]:
         if names:
             program.run("rm", "-f", "-y", *names)
         shutil.rmtree(place)
+        subprocess.run(["ip", "link", "delete", BRIDGE], check=True)
 
 
 def docker(vm: Program, *words: str, stdin: bytes = b"") -> str:
@@ -54,7 +61,7 @@ def docker(vm: Program, *words: str, stdin: bytes = b"") -> str:
     script = f"{vm.ok('env', '--shell', 'sh', 'vm')}\nprintenv DOCKER_HOST DOCKER_CERT_PATH DOCKER_TLS_VERIFY"
     values = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True).stdout.split("\n")
     env = environment(dict(zip(("DOCKER_HOST", "DOCKER_CERT_PATH", "DOCKER_TLS_VERIFY"), values, strict=False)))
-    done = subprocess.run(["docker", *words], env=env, input=stdin, capture_output=True, timeout=120)
+    done = subprocess.run(["docker", *words], env=env, input=stdin, capture_output=True, timeout=BOOT)
     assert done.returncode == 0, done.stderr
     return done.stdout.decode()
 
@@ -69,6 +76,16 @@ def test_a_container_runs_under_control_groups_v2(vm: Program) -> None:
 
 def test_the_users_own_cloud_init_and_disk_are_there(vm: Program) -> None:
     assert vm.ok("ssh", "vm", "cat /etc/ours; echo; lsblk -nbdo SIZE /dev/vdb").split() == ["merged", str(64 << 20)]
+
+
+def test_its_data_are_what_cloud_init_takes(vm: Program) -> None:
+    """By the schema that is in its own release."""
+    assert vm.ok("ssh", "vm", "sudo grep -c 'Invalid cloud-config' /var/log/cloud-init.log || true") == "0\n"
+
+
+def test_a_card_has_the_address_that_was_given_for_it(vm: Program) -> None:
+    assert STATIC in vm.ok("ssh", "vm", "ip -br -4 address")
+    assert speaks_ssh(STATIC.partition("/")[0], 22)
 
 
 def test_the_list_shows_it(vm: Program) -> None:
@@ -108,7 +125,7 @@ def test_the_console_shows_what_the_machine_says(vm: Program) -> None:
 
 def test_a_copy_of_a_resized_machine_is_one_of_its_own(vm: Program) -> None:
     assert "less than" in vm.run("set", "--disk", "1g", "vm").stderr
-    vm.ok("set", "--cpus", "1", "--disk", "4g", "vm")
+    vm.ok("set", "--cpus", "1", "--memory", "640m", "--disk", "4g", "vm")
     assert "stopped" in vm.run("clone", "vm", "copy").stderr
     first = vm.ok("ssh", "vm", "cat /etc/machine-id"), vm.ok("ip", "vm")
     vm.ok("stop", "vm")
@@ -118,4 +135,7 @@ def test_a_copy_of_a_resized_machine_is_one_of_its_own(vm: Program) -> None:
     assert machine_id != first[0].strip()
     assert vm.ok("ip", "copy") != first[1]
     assert int(size) > 3200
-    assert vm.ok("ssh", "copy", "nproc; hostname").split() == ["1", "copy"]
+    said = vm.ok("ssh", "copy", "nproc; hostname; grep -h MemTotal: /proc/meminfo; ip -br -4 address").split()
+    assert said[:2] == ["1", "copy"]
+    assert int(said[3]) < 640 << 10
+    assert STATIC not in said
