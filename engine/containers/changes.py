@@ -34,11 +34,11 @@ def _below(rootfs: Rootfs, folder: str) -> Iterator[tuple[str, int]]:
         if stat.S_ISCHR(status.st_mode) and status.st_rdev == 0:
             yield path, DELETED
             continue
-        folder_inside = stat.S_ISDIR(status.st_mode)
-        below = list(_below(rootfs, path)) if folder_inside else []
+        is_folder = stat.S_ISDIR(status.st_mode)
+        below = list(_below(rootfs, path)) if is_folder else []
         kind = MODIFIED if _in_image(rootfs, path) else ADDED
-        size = len(below) if folder_inside else status.st_size
-        if mountpoints.is_made(path[1:], status.st_mode, size) and (kind == ADDED or (folder_inside and _any(entry))):
+        size = len(below) if is_folder else status.st_size
+        if mountpoints.is_made(path[1:], status.st_mode, size) and (kind == ADDED or (is_folder and _any(entry))):
             continue  # new, or a folder of the image that is here for the mount points in it
         yield path, kind
         yield from below
