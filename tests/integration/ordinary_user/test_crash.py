@@ -20,8 +20,8 @@ from support.ordinaryuser import OrdinaryUser
 
 pytestmark = [pytest.mark.root, pytest.mark.slow]
 
-ENOUGH, COMMANDS = 70, 15
-"""Points of a create in the client, and those on the host; fewer would mean that they are not seen."""
+ENOUGH = 50
+"""Points of a create in the client; fewer would mean that they are not seen."""
 HELPERS = 30
 """Points of a create in the helper."""
 ENDED = "the privileged helper has ended"
@@ -37,8 +37,9 @@ class Rig:
     log: Path
 
     def run(self, *args: str, seen: Collection[str] | None = None) -> Attempt:
-        """The client up to the first point that was not *seen*, or to its end; on the host, while a command runs."""
-        where: dict[str, Any] = {} if seen is None else {"but": "ssh before", "seen": list(seen)}
+        """The client up to the first point that was not *seen*, or to its end. Commands on the host are no points: the
+        client sends them as root's does, without its helper, and ``crash/test_local.py`` kills that at each."""
+        where: dict[str, Any] = {} if seen is None else {"but": "ssh", "seen": list(seen)}
         return self.killer.run(["-s", str(self.user.store), *args], self.user.environment(), **where)
 
     def run_helper(self, *args: str, seen: Collection[str]) -> Attempt:
@@ -107,7 +108,6 @@ def test_a_client_killed_at_every_point_in_turn(rig: Rig, root: Path) -> None:
         assert len(list((root / "machines").glob("*"))) <= 1, done
     assert done.code == 0 or done.output == 'Docker machine "m" already exists\n', done
     assert len(points) > ENOUGH
-    assert len([point for point in points if point.startswith("ssh")]) > COMMANDS
     check(rig, "m")
 
     for done in again_and_again(lambda seen: rig.run("rm", "-y", "m", seen=seen)):
