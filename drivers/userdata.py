@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from email.message import Message
 from email.mime.multipart import MIMEMultipart
 from email.mime.text import MIMEText
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from pymachine.machine.errors import InvalidOption
@@ -26,6 +26,9 @@ MERGE = "list(append)+dict(no_replace,recurse_list)+str()"
 
 EXPIRY = "/etc/systemd/system/pymachine-expiry"
 """The units that turn a host off, less their suffixes."""
+STAMP = PurePosixPath("/var/lib/systemd/timers/stamp-pymachine-expiry.timer")
+"""Its age says when the timer last ran. Where there is none systemd takes it that it has just run, and a host whose
+first boot takes longer than its time would never end."""
 
 
 def power_off_at(moment: str) -> dict[str, Any]:
@@ -45,7 +48,7 @@ def power_off_at(moment: str) -> dict[str, Any]:
     return {
         "write_files": [{"path": path, "content": content} for path, content in files.items()],
         "runcmd": [
-            ["systemctl", "daemon-reload"],
+            ["sh", "-c", f"mkdir -p {STAMP.parent} && touch -d @1 {STAMP} && systemctl daemon-reload"],
             ["systemctl", "enable", "--now", "pymachine-expiry.timer"],
         ],
     }
