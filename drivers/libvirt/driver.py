@@ -366,7 +366,9 @@ class LibvirtDriver(Driver):
         port = forwards.get(self.options.ssh_port, self.options.ssh_port)
         boot.wait_for_ssh(domain, found.address, port, deadline, self._console_end)
         identity.pin_host_key(self.context.directory, found.address, port)
-        return {"address": found.address, "address_from": found.told_by}
+        known = self.context.resources
+        told_before = known.get("address_from") if known.get("address") == found.address else ""
+        return {"address": found.address, "address_from": told_before or found.told_by}
 
     def _forwards(self) -> dict[int, int]:
         """Our ports by the guest's; empty unless the machine is on QEMU's own network."""
