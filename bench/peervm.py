@@ -79,7 +79,7 @@ def _command(host: LibvirtHost, name: str, disk: Path, seed: Path) -> list[str]:
 def _write_seed(path: Path, name: str) -> None:
     from pymachine.drivers.libvirt.seed import iso
 
-    user = "#cloud-config\nssh_genkeytypes: [ed25519]\nlocale: \"false\"\n"
+    user = '#cloud-config\nssh_genkeytypes: [ed25519]\nlocale: "false"\n'
     path.write_bytes(iso({"meta-data": f"instance-id: {name}\nlocal-hostname: {name}\n", "user-data": user}))
 
 
