@@ -14,15 +14,13 @@ LONGEST = 63
 _ALLOWED = re.compile(r"[0-9A-Za-z][0-9A-Za-z.-]*", re.ASCII)
 
 
-def check_name(name: str) -> None:
-    """Raise `InvalidName` unless *name* can be a machine's name."""
+def check_name(name: str, work: str = "") -> None:
+    """Raise `InvalidName` unless *name* can be a machine's name; its message begins with the *work* that failed."""
     if not _ALLOWED.fullmatch(name):
-        raise InvalidName(
-            "Error creating machine: Invalid hostname specified. Allowed hostname chars are: 0-9a-zA-Z . -"
-        )
+        raise InvalidName(f"{work}Invalid hostname specified. Allowed hostname chars are: 0-9a-zA-Z . -")
     if len(name) > LONGEST:
         raise InvalidName(
-            f"Error creating machine: Invalid hostname specified. It has {len(name)} characters; "
+            f"{work}Invalid hostname specified. It has {len(name)} characters; "
             f"{LONGEST} are the most a host name may have"
         )
 

@@ -120,7 +120,7 @@ class _Reader:
             for name in (kind, *names):
                 check_name(name)
         except MachineError as error:
-            section.wrong("", str(error).removeprefix("Error creating machine: "))
+            section.wrong("", str(error))
         return [dataclasses.replace(request, name=name) for name in names]
 
     def _first(self, name: str) -> Section:

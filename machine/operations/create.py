@@ -74,7 +74,7 @@ def create(store: Store, request: Request, report: Report) -> Machine:
     `MachineError` with what was made so far on record.
     """
     deadline = Deadline(request.timeout)
-    check_name(request.name)
+    check_name(request.name, "Error creating machine: ")
     request.swarm.check()
     kind = registry.load(request.driver)
     with store.lease(request.name, "create"):

@@ -24,7 +24,7 @@ def rename(store: Store, name: str, new: str, report: Report, *, timeout: float 
     A host that runs is told at once, any other when it starts next. Raises `MachineExists` when *new* is taken.
     """
     deadline = Deadline(timeout)
-    check_name(new)
+    check_name(new, f'Error renaming machine "{name}": ')
     if name == new:
         raise MachineExists(new)
     _find(store, name, new)  # an unknown name must not leave lock files behind

@@ -94,12 +94,12 @@ class FakeDriver(Driver):
             raise self.world.failing[verb]
 
 
-def register(monkeypatch: pytest.MonkeyPatch) -> World:
-    """Let there be a driver ``fake``, in an empty world."""
+def register(monkeypatch: pytest.MonkeyPatch, driver: type[FakeDriver] = FakeDriver) -> World:
+    """Let there be a driver ``fake``, in an empty world; *driver* may have more powers."""
     real = registry.load
 
     def load(name: str) -> Any:
-        return FakeDriver if name == "fake" else real(name)
+        return driver if name == "fake" else real(name)
 
     monkeypatch.setattr(registry, "load", load)
     monkeypatch.setattr(FakeDriver, "world", World())

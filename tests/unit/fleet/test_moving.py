@@ -222,7 +222,7 @@ def test_what_cannot_be_imported_is_said_of_each_machine(store: FileStore, tmp_p
         "its config.json has no address",
         "its SSH key /gone/id_rsa is gone",
         "",
-        "Error creating machine: Invalid hostname specified. Allowed hostname chars are: 0-9a-zA-Z . -",
+        "Invalid hostname specified. Allowed hostname chars are: 0-9a-zA-Z . -",
     ]
     again = import_machines(store, tmp_path, QUIET, names=("a", "e"), as_generic=True)
     assert [result.problem for result in again] == ["", "a machine of that name is in the store already"]
