@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from time import perf_counter
 
+from bench.apisteps import STEPS, run_once
 from bench.engines import Engine, both, children
 from bench.report import alternate, columns, header, row
 
@@ -25,6 +26,8 @@ def main(samples: int = 15) -> None:
             args = ("run", "--rm", "--net", network, "busybox", "true")
             values = alternate(samples, partial(ours.timed, *args), partial(theirs.timed, *args))
             row(f"docker run --rm --net {network}", values)
+        for network in ("bridge", "host"):
+            _steps(ours, theirs, network, samples)
         for engine in engines:
             engine.docker("run", "-d", "--name", "target", "busybox", "sleep", "1000")
         values = alternate(
@@ -42,6 +45,20 @@ def main(samples: int = 15) -> None:
         idle = [_memory_per_container(engine) for engine in engines]
         row(f"PSS per idle container (of {IDLE})", ([idle[0]], [idle[1]]), "KiB", 1)
         row("PSS of the idle daemon", ([_pss(ours.pids)], [_pss(theirs.pids)]), "KiB", 1)
+
+
+def _steps(ours: Engine, theirs: Engine, network: str, samples: int) -> None:
+    """Where the time goes; the rest of a run is the CLI's own."""
+    rounds: list[dict[str, float]] = []
+
+    def play(engine: Engine) -> float:
+        rounds.append(run_once(engine, network))
+        return 0.0
+
+    alternate(samples, partial(play, ours), partial(play, theirs))
+    counted = rounds[2:]
+    for step in STEPS:
+        row(f"  {network}: {step}", ([r[step] for r in counted[::2]], [r[step] for r in counted[1::2]]))
 
 
 def _starts(engine: Engine, count: int, parallel: int) -> float:
