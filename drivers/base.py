@@ -193,6 +193,12 @@ class Driver(ABC):
     @abstractmethod
     def ssh_endpoint(self) -> SSHEndpoint: ...
 
+    def engine_port(self) -> int:
+        """The TCP port on which the engine listens on the host; another than the URL's where that one is forwarded."""
+        from urllib.parse import urlsplit
+
+        return urlsplit(self.engine_url()).port or 2376
+
     def engine_url(self) -> str:
         """``tcp://ADDRESS:2376``; IPv6 in brackets. Empty when there is no address."""
         address = self.address()

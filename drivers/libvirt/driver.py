@@ -159,6 +159,10 @@ class LibvirtDriver(Driver):
             raise DriverError(f'machine "{self.context.name}" has no address yet')
         return str(address)
 
+    def engine_port(self) -> int:
+        """In a session the URL has a port of this computer, which is forwarded to this one."""
+        return ENGINE_PORT
+
     def engine_url(self) -> str:
         """On this computer's loopback for QEMU's own network, else at the machine's address."""
         forwards = self.context.resources.get("forwards")

@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from pymachine.machine.errors import CertificateError, MachineError
 from pymachine.machine.log.file import WorkLog
@@ -225,7 +224,7 @@ def _plan(machine: Machine, driver: Driver, tls: TLSFiles, timeout: float) -> Pr
         driver_name=machine.record.driver,
         engine=machine.engine,
         tls=tls,
-        engine_port=urlsplit(driver.engine_url()).port or 2376,
+        engine_port=driver.engine_port(),
         set_hostname=not (adoption and adoption.keep_hostname),
         adopted=adoption is not None,
         # Consent is for the create that it was given to, not for all that comes after.

@@ -6,13 +6,10 @@ import contextlib
 import hashlib
 import json
 import os
-import shutil
-import signal
 import subprocess
 import uuid
 from collections.abc import Iterator
 from dataclasses import replace
-from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -26,7 +23,7 @@ from pymachine.drivers.libvirt.storage import Storage, base_name
 from pymachine.drivers.testing import Workbench
 from pymachine.machine.errors import DeadlineExceeded, DriverError
 from support.libvirthost import LibvirtHost
-from support.ordinaryuser import ordinary_user
+from support.libvirtsession import session_user
 from support.sshd import ssh_server
 
 pytestmark = [pytest.mark.root, pytest.mark.slow]
@@ -127,31 +124,11 @@ print(json.dumps(driver().leftovers()))
 def test_the_session(tiny_image: str) -> None:
     """A user's own libvirt has no networks: SSH and engine are ports of this computer's loopback."""
     os.chmod(Path(tiny_image).parent, 0o755)
-    with ordinary_user({}) as user:
-        runtime, libraries = user.home / "run", user.home / "libraries"
-        for folder in (runtime, libraries):
-            folder.mkdir(mode=0o700)
-            os.chown(folder, user.uid, user.uid)
-        for package in ("libvirt-python", "pycdlib"):
-            for file in metadata.files(package) or []:
-                if file.suffix in (".py", ".so"):
-                    (libraries / file).parent.mkdir(exist_ok=True)
-                    shutil.copy(file.locate(), libraries / file)
-        user.env = {"XDG_RUNTIME_DIR": str(runtime), "PYTHONPATH": str(libraries)}
-        try:
-            done = user.run(user.python, "-c", SESSION, str(user.home), tiny_image, str(uuid.uuid4()), timeout=900)
-        finally:
-            _end_session(runtime)
+    with session_user() as user:
+        done = user.run(user.python, "-c", SESSION, str(user.home), tiny_image, str(uuid.uuid4()), timeout=900)
     assert done.returncode == 0, done.stderr
     (host, speaks, engine, state), left = map(json.loads, done.stdout.splitlines())
     assert (host, speaks, engine, state, left) == ("127.0.0.1", True, "engine\n", "Running", [])
-
-
-def _end_session(runtime: Path) -> None:
-    """The daemons that libvirt's library started for the session."""
-    for path in runtime.rglob("*.pid"):
-        with contextlib.suppress(OSError, ValueError):
-            os.kill(int(path.read_text()), signal.SIGTERM)
 
 
 def test_uefi(options: Options, tmp_path: Path) -> None:
